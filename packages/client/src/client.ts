@@ -1,0 +1,189 @@
+/** The client: one connection, any number of sessions over it. */
+
+import { RostrumError, type ServerFrame, type Time } from "@rostrum/protocol";
+import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
+import { defaultPulse } from "./engine/pulse.ts";
+import { claimOrphans, type Device, openKeeping, scopePrefix } from "./keeping.ts";
+import { Link } from "./link.ts";
+import { type AnyEvents, type Keeping, Session, type SessionHost, type SessionOptions } from "./session.ts";
+import { hasIndexedDB, indexedDBStorage } from "./storage/indexeddb.ts";
+import { memoryStorage } from "./storage/memory.ts";
+import type { Storage } from "./storage/storage.ts";
+import { browserTabs, hasBrowserTabs, processTabs, type Tabs } from "./tabs.ts";
+import { watchWake } from "./wake.ts";
+
+export interface AuthContext {
+  /** `open`: a session is being opened or resumed. `expiring`: the present auth runs out. */
+  readonly reason: "open" | "expiring";
+}
+
+export interface ClientOptions {
+  /** Where the Socket.IO server is, with the namespace as its path. Default: the page's own origin. */
+  readonly url?: string;
+  /** Options for the socket that is made. */
+  readonly io?: Partial<ManagerOptions & SocketOptions>;
+  /** A socket of the app's own, instead of `url`. */
+  readonly socket?: Socket;
+  /** What the server's `authenticate` gets. Asked at every open and every resume, and before it runs out. */
+  readonly auth?: (context: AuthContext) => unknown;
+  /** Whose data this is on a device that several people use. Default: one for all. */
+  readonly user?: string;
+  /** Default: IndexedDB where there is one, else memory with a warning. */
+  readonly storage?: Storage;
+  readonly tabs?: Tabs;
+  /** Milliseconds between heartbeats, and that an answer may take. */
+  readonly heartbeat?: { readonly every?: number; readonly within?: number };
+  /** Milliseconds that a connection may take to come about; default 10,000. */
+  readonly connectWithin?: number;
+}
+
+export interface Client {
+  /** A session by its id: usable at once, the same object each time. */
+  session<Events extends object = AnyEvents>(id: string, options?: SessionOptions): Session<Events>;
+  /** Tries to connect now. */
+  retry(): void;
+  /** Removes everything this device keeps for the user: log out. Sessions of this client are aborted first. */
+  forget(): Promise<void>;
+  /** Closes all sessions in this page, leaves none of them, and lets the connection go. */
+  close(): void;
+  [Symbol.dispose](): void;
+}
+
+/**
+ * @example
+ * const client = createClient({ url: "https://example.com", auth: async () => ({ token: await getToken() }) })
+ * const session = client.session("standup-42")
+ */
+export const createClient = (options: ClientOptions = {}): Client => {
+  const { user = "default", heartbeat = {} } = options;
+  const sessions = new Map<string, Session<never>>();
+  /** Connections of headless sessions that send what dead tabs left behind. */
+  const adoptions = new Set<() => void>();
+
+  const dial = (): Socket =>
+    io(options.url ?? address(options.socket), {
+      transports: ["websocket", "polling"],
+      tryAllTransports: true,
+      ...options.io,
+      autoConnect: false,
+      reconnection: false,
+      forceNew: true,
+    });
+  const connection = (
+    dialled: () => Socket,
+    present: () => Iterable<Session<never>>,
+  ): Pick<SessionHost, "link" | "heartbeat"> => {
+    let heard: { readonly sentAt: number; readonly serverAt: Time } | undefined;
+    const each = (act: (session: Session<never>) => void): void => [...present()].forEach(act);
+    const link = new Link(
+      dialled,
+      { ...defaultPulse, ...heartbeat, connectWithin: options.connectWithin ?? 10_000 },
+      {
+        connected: () => each((session) => session.connected()),
+        disconnected: () => each((session) => session.disconnected()),
+        frames: (frames: readonly ServerFrame[]) => {
+          for (const frame of frames) {
+            if ("session" in frame) each((session) => session.id === frame.session && session.frame(frame));
+          }
+        },
+        heartbeat: (sentAt, serverAt) => {
+          heard = { sentAt, serverAt };
+          each((session) => session.refresh());
+        },
+        changed: () => each((session) => session.refresh()),
+      },
+    );
+    return { link, heartbeat: () => heard };
+  };
+  const main = connection(options.socket === undefined ? dial : () => options.socket as Socket, () =>
+    sessions.values(),
+  );
+  const { link } = main;
+  const each = (act: (session: Session<never>) => void): void => [...sessions.values()].forEach(act);
+  const unwatch = watchWake({
+    awake: () => link.probe(),
+    network: () => each((session) => session.refresh()),
+    away: () => each((session) => session.checkpoint()),
+  });
+
+  const device: Promise<Device> = openDevice(options);
+  const auth: SessionHost["auth"] = async (reason) => options.auth?.({ reason });
+  const host: SessionHost = {
+    ...main,
+    auth,
+    keep: async (session) => openKeeping(await device, user, session.id),
+    gone: (session) => {
+      if (sessions.get(session.id) === session) sessions.delete(session.id);
+    },
+  };
+
+  /** Sends, as the dead tab's member and under its seqs, what it left unsent, and then leaves for it. */
+  const adopt = (id: string, orphan: Keeping): void => {
+    let session: Session<never> | undefined;
+    const own = connection(dial, () => (session === undefined ? [] : [session]));
+    const stop = (): void => {
+      adoptions.delete(stop);
+      session?.close();
+      own.link.close();
+    };
+    adoptions.add(stop);
+    session = new Session<never>(id, {}, { ...own, auth, keep: async () => orphan, gone: stop });
+    const { status } = session;
+    status.subscribe(({ phase, sync }) => {
+      if (phase === "live" && sync === "synced") session?.release().catch(stop);
+      if (phase === "closed") stop();
+    });
+    own.link.connect();
+  };
+  const adoptOrphans = async (id: string): Promise<void> => {
+    for (const orphan of await claimOrphans(await device, user, id)) adopt(id, orphan);
+  };
+
+  const client: Client = {
+    session: <Events extends object = AnyEvents>(id: string, settings: SessionOptions = {}) => {
+      const known = sessions.get(id);
+      if (known !== undefined) return known as unknown as Session<Events>;
+      if (id.length === 0 || id.length > 128)
+        throw new RostrumError("USAGE", `A session id has 1 to 128 characters; this has ${id.length}.`);
+      const session = new Session<Events>(id, settings, host);
+      sessions.set(id, session as unknown as Session<never>);
+      session.ready.then(() => adoptOrphans(id)).catch(() => {});
+      if (link.connected) session.connected();
+      else link.connect();
+      return session;
+    },
+    retry: () => link.probe(),
+    forget: async () => {
+      each((session) => session.abort("the user's data is being removed"));
+      await (await device).storage.wipe(scopePrefix(user));
+    },
+    close: () => {
+      each((session) => session.close());
+      for (const stop of adoptions) stop();
+      unwatch();
+      link.close();
+    },
+    [Symbol.dispose]: () => client.close(),
+  };
+  return client;
+};
+
+/** Storage and tabs as this environment has them; what is lacking is told by a warning with a code. */
+const openDevice = async ({ storage, tabs }: ClientOptions): Promise<Device> => {
+  const claims = tabs ?? (hasBrowserTabs() ? browserTabs : processTabs);
+  if (storage !== undefined) return { storage, tabs: claims, warnings: [] };
+  if (await hasIndexedDB()) return { storage: indexedDBStorage(), tabs: claims, warnings: [] };
+  const warning = new RostrumError(
+    "STORAGE_UNAVAILABLE",
+    "There is no IndexedDB here: the session is kept in memory, and what is unconfirmed is lost with this page or process. Pass a storage to keep it.",
+  );
+  return { storage: memoryStorage(), tabs: claims, warnings: [warning] };
+};
+
+/** Where an app's own socket goes, so that another can be made beside it. */
+const address = (socket: Socket | undefined): string => {
+  if (socket === undefined) return "";
+  const { hostname, port, secure } = socket.io.opts;
+  const namespace = (socket as unknown as { readonly nsp: string }).nsp;
+  return `${secure === true ? "https" : "http"}://${hostname ?? "localhost"}:${port ?? ""}${namespace}`;
+};

@@ -1,0 +1,791 @@
+/**
+ * One session as a client has it: outbox, cursor and phases. No I/O: frames, storage, clock and handlers are at its rim,
+ * so it runs in the simulated world as it runs here. docs/client-engine.md draws its states.
+ */
+
+import {
+  type ClientFrame,
+  type ClosedFrame,
+  defaultLimits,
+  type EntriesFrame,
+  type Entry,
+  emptyState,
+  features,
+  foldAll,
+  fromRecord,
+  fromWire,
+  type History,
+  type Item,
+  type Limits,
+  lastOffset,
+  type MemberCommand,
+  type MemberId,
+  type Offset,
+  type OpenedFrame,
+  type Outcome,
+  type ResetReason,
+  RostrumError,
+  type Seq,
+  type ServerFrame,
+  type SessionId,
+  type SessionState,
+  type StoredFrame,
+  span,
+  toRecord,
+  versions,
+} from "@rostrum/protocol";
+import { Outbox, type Outgoing, type Settle } from "./outbox.ts";
+import {
+  type Checkpoint,
+  format,
+  type Kept,
+  type Key,
+  type Meta,
+  outboxKey,
+  type Queued,
+  type Transaction,
+  tailKey,
+} from "./record.ts";
+
+/** How a session came (back) to life. */
+export interface Resumption {
+  readonly outcome: Outcome["kind"];
+  /** The cursor it went on from. */
+  readonly from: Offset;
+  /** Messages that came before it was live. */
+  readonly replayed: number;
+  /** Commands that were sent again because the server did not have them. */
+  readonly resent: number;
+  /** What the log no longer had; those entries are missing here. */
+  readonly gap?: { readonly from: Offset; readonly to: Offset };
+  readonly why?: ResetReason;
+}
+
+export interface EngineEffects {
+  /** Milliseconds of a clock that never runs backwards. */
+  now(): number;
+  /** Sends on the present connection, if there is one. */
+  send(frames: readonly ClientFrame[]): void;
+  /** Stores a transaction. At most one is under way at a time. */
+  commit(transaction: Transaction, done: (error: RostrumError | undefined) => void): void;
+  /** Runs the handlers for an entry; `done` when the last has finished. */
+  deliver(entry: Entry, replayed: boolean, done: () => void): void;
+  /** The app's state; only called if the options say that it keeps one here. */
+  checkpoint(): unknown;
+  restore(state: unknown): void;
+  /** Runs `then` when this turn is over: what an app emits in one turn goes in one frame. */
+  defer(then: () => void): void;
+  /** The engine's only alarm; `Infinity` clears it. `wake` is due then. */
+  alarm(at: number): void;
+  /** Something that can be seen from outside has changed. */
+  changed(): void;
+  resumed(resumption: Resumption): void;
+  volatile(from: MemberId | null, event: string, args: readonly unknown[]): void;
+  /** Something is wrong that stops nothing. */
+  warn(error: RostrumError): void;
+  /** A fresh auth is wanted, for `open` or because the present one runs out. */
+  auth(reason: "open" | "expiring", done: (auth: unknown) => void): void;
+  /** Gives the connection up and makes another. */
+  reconnect(): void;
+  newInstance(): string;
+}
+
+export interface EngineOptions {
+  readonly session: SessionId;
+  readonly history: History | undefined;
+  readonly required: readonly string[];
+  /** Most commands and bytes that may wait here. */
+  readonly outboxCommands: number;
+  readonly outboxBytes: number;
+  /** Whether the app gives its state to be kept here; then entries since then are kept as well. */
+  readonly keepsState: boolean;
+  /** Entries after which the app's state is asked for. */
+  readonly checkpointEvery: number;
+}
+
+/** Where the engine stands. The phases exclude one another, so they are one value. */
+export type Phase =
+  | { readonly kind: "loading" }
+  /** No connection, or none that has the session; `retryAt` if a closed one will be tried again on this connection. */
+  | { readonly kind: "apart"; readonly retryAt?: number }
+  | { readonly kind: "opening"; readonly since: number }
+  /** Opened, but the state has still to come. Until then nothing of the new life counts, here or on the disk. */
+  | { readonly kind: "viewing"; readonly opened: OpenedFrame }
+  | {
+      readonly kind: "catching-up";
+      readonly opened: OpenedFrame;
+      readonly from: Offset;
+      readonly resent: number;
+      replayed: number;
+    }
+  | { readonly kind: "live" }
+  | { readonly kind: "closed"; readonly error: RostrumError };
+
+/** How long an `open` may go without an answer while the connection lives. */
+const openWithin = 20_000;
+const reserveStep = 10_000;
+
+interface Received {
+  readonly entry: Entry;
+  /** Which life of the log it belongs to, as this client counts them. */
+  readonly life: number;
+  readonly replayed: boolean;
+}
+
+export class Engine {
+  phase: Phase = { kind: "loading" };
+  state: SessionState;
+  member: MemberId | undefined;
+  limits: Limits = defaultLimits;
+  readonly outbox: Outbox = new Outbox();
+  /** Told up to here. */
+  received: Offset = 0;
+  /** The handlers have run up to here. */
+  processed: Offset = 0;
+
+  private instance: string;
+  private token: string | undefined;
+  private birth: string | undefined;
+  private checkpointed: Checkpoint | undefined;
+  private nextSeq: Seq = 1;
+  private reserved: Seq = reserveStep;
+  /** Seqs below this are reserved on disk: a page that dies after sending one will not use it again. */
+  private reservedOnDisk: Seq = 0;
+  private connected = false;
+  private releasing = false;
+  private persistent = true;
+
+  private readonly inbox: Received[] = [];
+  /** The loop that hands entries over is running, or waits for a handler. */
+  private delivering = false;
+  /** A handler has an entry and has not finished. */
+  private handling = false;
+  private life = 0;
+  private credited: Offset = 0;
+
+  /** Entries since the checkpoint, as they lie on disk or will. */
+  private tail: Entry[] = [];
+  private tailKeys: Key[] = [];
+  private tailFresh: Entry[] = [];
+  private readonly outboxChunks = new Map<Seq, { readonly key: Key; open: number }>();
+  private outboxFresh: Outgoing[] = [];
+  private removals: Key[] = [];
+  private metaDirty = false;
+  private committing = false;
+  private flushing = false;
+
+  constructor(
+    private readonly options: EngineOptions,
+    private readonly effects: EngineEffects,
+  ) {
+    this.state = emptyState(options.session);
+    this.instance = effects.newInstance();
+  }
+
+  // ---- what comes in ----
+
+  /** What the device kept, or `undefined`. Until this is called nothing is sent. */
+  load(kept: Kept | undefined): void {
+    if (this.phase.kind !== "loading") return;
+    // What was emitted before the disk was read comes after what is on it.
+    const early = this.outbox.all();
+    if (kept !== undefined) this.takeUp(kept, early);
+    this.phase = { kind: "apart" };
+    this.metaDirty = true;
+    this.persist();
+    this.proceed();
+    if (this.connected) this.open();
+    this.effects.changed();
+  }
+
+  private takeUp({ meta, tail, outbox, tailKeys, outboxKeys }: Kept, early: readonly Outgoing[]): void {
+    this.instance = meta.instance;
+    this.member = meta.member;
+    this.token = meta.token;
+    this.birth = meta.birth;
+    this.received = meta.received;
+    this.processed = meta.processed;
+    if (meta.view !== undefined) this.state = fromRecord(meta.view);
+    this.checkpointed = meta.checkpoint;
+    const last = outbox.at(-1);
+    this.nextSeq = Math.max(meta.reserved, last === undefined ? 1 : last.seq + 1);
+    this.reserved = this.nextSeq + reserveStep;
+    for (const { seq } of early) this.outbox.settle(seq);
+    this.outboxFresh = [];
+    for (const { seq, command } of outbox)
+      this.outbox.add({ seq, command, bytes: 0, everSent: true, settle: undefined });
+    for (const { key, seqs } of outboxKeys) {
+      const chunk = { key, open: seqs.length };
+      for (const seq of seqs) this.outboxChunks.set(seq, chunk);
+    }
+    for (const { command, bytes, settle } of early) this.enqueue(command, bytes, settle);
+    this.tailKeys = [...tailKeys];
+    this.tail = [...tail];
+    const from = this.checkpointed?.offset ?? 0;
+    if (this.checkpointed !== undefined) this.effects.restore(this.checkpointed.state);
+    for (const entry of tail) {
+      if (lastOffset(entry) <= from) continue;
+      const replayed = lastOffset(entry) <= this.processed;
+      if (replayed && !this.options.keepsState) continue;
+      this.inbox.push({ entry: replayed ? entry : after(entry, this.processed), life: this.life, replayed });
+    }
+  }
+
+  /** There is a connection. */
+  connect(): void {
+    this.connected = true;
+    if (this.phase.kind === "apart") this.open();
+  }
+
+  /** The connection is gone. */
+  disconnect(): void {
+    this.connected = false;
+    if (this.phase.kind === "loading" || this.phase.kind === "closed") return;
+    this.phase = { kind: "apart" };
+    this.effects.alarm(Infinity);
+    this.effects.changed();
+  }
+
+  frame(frame: ServerFrame): void {
+    if (this.phase.kind === "loading" || this.phase.kind === "closed" || !this.connected) return;
+    switch (frame.type) {
+      case "opened":
+        if (this.phase.kind === "opening") this.opened(frame);
+        break;
+      case "view":
+        if (this.phase.kind === "viewing") {
+          this.adopt(this.phase.opened);
+          this.state = fromRecord(frame.view);
+          this.afterEntries();
+        }
+        break;
+      case "entries":
+        this.entries(frame, frame.entries);
+        break;
+      case "stored":
+        this.stored(frame);
+        break;
+      case "refused": {
+        const error = fromWire(frame.error);
+        if (frame.count === 0) this.effects.warn(error);
+        for (let seq = frame.seq; seq < frame.seq + frame.count; seq += 1)
+          this.settled(seq, (settle) => settle.refused(error));
+        break;
+      }
+      case "volatile-event":
+        if (this.phase.kind === "live") this.effects.volatile(frame.from, frame.event, frame.args);
+        break;
+      case "closed":
+        this.shut(frame);
+        break;
+      case "reauth":
+        this.effects.auth("expiring", (auth) =>
+          this.effects.send([{ type: "auth", session: this.options.session, auth }]),
+        );
+        break;
+      default:
+    }
+    this.flush();
+    this.persist();
+  }
+
+  /** The alarm rang. */
+  wake(): void {
+    const now = this.effects.now();
+    if (this.phase.kind === "apart" && this.phase.retryAt !== undefined && this.phase.retryAt <= now && this.connected)
+      this.open();
+    else if (this.phase.kind === "opening" && this.phase.since + openWithin <= now) this.effects.reconnect();
+  }
+
+  /**
+   * Takes a command into the outbox. It is persisted, sent when it can be, and settled once.
+   * @throws RostrumError CLOSED, OUTBOX_FULL; then nothing was taken.
+   */
+  submit(command: MemberCommand, bytes: number, settle: Settle): Seq {
+    if (this.phase.kind === "closed") throw this.phase.error;
+    if (this.releasing) throw new RostrumError("CLOSED", "The session is being released; nothing more can be sent.");
+    const { outboxCommands, outboxBytes } = this.options;
+    if (this.outbox.size >= outboxCommands || (this.outbox.size > 0 && this.outbox.bytes + bytes > outboxBytes)) {
+      throw new RostrumError(
+        "OUTBOX_FULL",
+        `${this.outbox.size} commands (${this.outbox.bytes} bytes) wait here, the limits are ${outboxCommands} and ${outboxBytes}; this one was not taken. Wait for the others, or raise the limits.`,
+        { commands: this.outbox.size, bytes: this.outbox.bytes },
+      );
+    }
+    const { seq } = this.enqueue(command, bytes, settle);
+    if (!this.flushing) {
+      this.flushing = true;
+      this.effects.defer(() => {
+        this.flushing = false;
+        this.flush();
+        this.persist();
+        this.effects.changed();
+      });
+    }
+    return seq;
+  }
+
+  /** Sends what is not to be kept, if there is somebody to hear it. */
+  sendVolatile(event: string, args: readonly unknown[], to: readonly MemberId[] | undefined): boolean {
+    if (this.phase.kind !== "live") return false;
+    this.effects.send([
+      { type: "volatile", session: this.options.session, event, args, ...(to === undefined ? {} : { to }) },
+    ]);
+    return true;
+  }
+
+  /** Orderly: what is in the outbox goes first, then the member leaves. */
+  release(settle: Settle): void {
+    this.submit({ type: "release" }, 0, settle);
+    this.releasing = true;
+  }
+
+  /** At once: what is in the outbox is given up. */
+  abort(reason: string | undefined): void {
+    if (this.over) return;
+    const live = this.phase.kind === "live" || this.phase.kind === "catching-up";
+    if (live) {
+      const command: MemberCommand = { type: "abort", ...(reason === undefined ? {} : { reason }) };
+      this.effects.send([{ type: "commands", session: this.options.session, seq: this.nextSeq, commands: [command] }]);
+    }
+    this.end(new RostrumError("ABORTED", `The session was aborted here: ${reason ?? "no reason given"}.`));
+  }
+
+  /** Lets go of the session on this device without leaving it: it can be resumed later. */
+  close(error: RostrumError): void {
+    if (this.over) return;
+    this.over = true;
+    if (this.connected) this.effects.send([{ type: "detach", session: this.options.session }]);
+    for (const outgoing of this.outbox.all()) outgoing.settle?.refused(error);
+    this.phase = { kind: "closed", error };
+    this.effects.alarm(Infinity);
+    this.effects.changed();
+  }
+
+  /** Asks the app for its state now and keeps it. */
+  saveCheckpoint(): void {
+    const replaying = this.inbox[0]?.replayed === true;
+    if (!this.options.keepsState || this.handling || replaying || this.phase.kind === "loading" || this.ended) return;
+    this.checkpointed = { offset: this.processed, state: this.effects.checkpoint() };
+    this.forgetTail();
+    this.metaDirty = true;
+    this.persist();
+  }
+
+  // ---- opening ----
+
+  private open(): void {
+    const since = this.effects.now();
+    const phase: Phase = { kind: "opening", since };
+    this.phase = phase;
+    this.effects.alarm(since + openWithin);
+    this.effects.auth("open", (auth) => {
+      if (this.phase !== phase) return;
+      const { session, history, required } = this.options;
+      this.effects.send([
+        {
+          type: "open",
+          session,
+          versions,
+          features,
+          required,
+          instance: this.instance,
+          ...(auth === undefined ? {} : { auth }),
+          ...(this.member === undefined || this.token === undefined
+            ? {}
+            : { resume: { member: this.member, token: this.token } }),
+          ...(this.birth === undefined ? {} : { cursor: { birth: this.birth, offset: this.received } }),
+          ...(history === undefined ? {} : { history }),
+        },
+      ]);
+    });
+    this.effects.changed();
+  }
+
+  private opened(frame: OpenedFrame): void {
+    this.effects.alarm(Infinity);
+    if (frame.outcome.kind === "resumed") this.adopt(frame);
+    else this.phase = { kind: "viewing", opened: frame };
+    this.effects.changed();
+  }
+
+  /** From here on we are who the server says, where it says. */
+  private adopt(frame: OpenedFrame): void {
+    const { outcome } = frame;
+    const from = outcome.kind === "joined" ? frame.start : this.received;
+    if (
+      (outcome.kind === "reset" && outcome.why === "cursor") ||
+      (this.birth !== undefined && this.birth !== frame.birth)
+    ) {
+      // Another life: offsets of the old one mean nothing any more.
+      this.life += 1;
+      this.checkpointed = undefined;
+      this.processed = frame.start;
+      this.forgetTail();
+    }
+    const fresh = this.birth === undefined;
+    this.birth = frame.birth;
+    this.member = frame.member;
+    this.token = frame.token;
+    this.limits = frame.limits;
+    this.received = frame.start;
+    if (fresh) this.processed = frame.start;
+    this.credited = frame.start;
+    this.nextSeq = Math.max(this.nextSeq, frame.seq + 1);
+    this.tokenOnDisk = false;
+    const resent = this.outbox.rewind(frame.seq);
+    this.phase = { kind: "catching-up", opened: frame, from, resent, replayed: 0 };
+    this.metaDirty = true;
+    if (outcome.kind === "resumed") this.afterEntries();
+  }
+
+  /** The token is on disk: only then may the server be told that it arrived, which makes the one before useless. */
+  private tokenOnDisk = false;
+
+  private shut({ error: wire, retryAfter }: ClosedFrame): void {
+    const error = fromWire(wire);
+    if (this.releasing && (error.code === "MEMBER_UNKNOWN" || error.code === "CLOSED")) {
+      // The answer to the release was lost, not the release.
+      return this.end(new RostrumError("CLOSED", "The session was released."), true);
+    }
+    if (error.code === "MEMBER_UNKNOWN" || error.code === "TOKEN_REUSED") {
+      this.loseIdentity(error);
+      this.open();
+      return;
+    }
+    if (error.code === "SESSION_ENDED") return this.end(error);
+    // A late open of a connection that we had given up took the member over. Our token is newer, so we take it back; if
+    // somebody else really has the member, the server says so.
+    if (!error.retryable && error.code !== "REPLACED") return this.stop(error);
+    const retryAt = this.effects.now() + Math.max(retryAfter ?? 1_000, 50);
+    this.phase = { kind: "apart", retryAt };
+    this.effects.alarm(retryAt);
+    this.effects.changed();
+  }
+
+  /** The server does not know us as the member we were. What it got from us under that name, it can't tell. */
+  private loseIdentity(cause: RostrumError): void {
+    this.member = this.token = undefined;
+    this.instance = this.effects.newInstance();
+    for (const { seq, everSent } of this.outbox.all()) {
+      if (!everSent) continue;
+      const error = new RostrumError(
+        "OUTCOME_UNKNOWN",
+        `The member was lost (${cause.code}) before command ${seq} was confirmed; whether it was stored is not known.`,
+        { seq, code: cause.code },
+      );
+      this.effects.warn(error);
+      this.settled(seq, (settle) => settle.refused(error));
+    }
+    this.metaDirty = true;
+  }
+
+  // ---- entries ----
+
+  private entries({ after: from, upTo }: EntriesFrame, entries: readonly Entry[]): void {
+    if (this.phase.kind !== "catching-up" && this.phase.kind !== "live") return;
+    if (upTo < this.received) return;
+    if (from > this.received) {
+      // Something is missing in between. It can't be, and if it is, asking again is right.
+      this.open();
+      return;
+    }
+    const news = entries
+      .filter((entry) => lastOffset(entry) > this.received)
+      .map((entry) => after(entry, this.received));
+    this.take(news, upTo);
+  }
+
+  /** Our own messages came back without their payload: we have it. */
+  private stored({ session, after: from, upTo, stored }: StoredFrame): void {
+    const entries: Entry[] = [];
+    for (const { seq, count, offset, at } of stored) {
+      if (offset + count - 1 <= this.received) continue;
+      const items: Item[] = [];
+      for (let index = 0; index < count; index += 1) {
+        const command = this.outbox.get(seq + index)?.command;
+        if (command?.type !== "messages") return this.open();
+        items.push(...command.items);
+      }
+      entries.push({ type: "messages", by: this.member ?? null, seq, offset, at, items });
+    }
+    this.entries({ type: "entries", session, after: from, upTo, entries }, entries);
+  }
+
+  private take(news: readonly Entry[], upTo: Offset): void {
+    const before = this.state.head;
+    const foldable = news.filter((entry) => entry.offset > before);
+    if (foldable.length > 0) this.state = foldAll(this.state, foldable);
+    this.received = upTo;
+    for (const entry of news) {
+      if (this.phase.kind === "catching-up" && entry.type === "messages") this.phase.replayed += entry.items.length;
+      if ("by" in entry && entry.by !== null && entry.by === this.member && entry.seq !== undefined) {
+        for (let index = 0; index < span(entry); index += 1) {
+          this.settled(entry.seq + index, (settle) => settle.stored({ offset: entry.offset + index, at: entry.at }));
+        }
+      }
+      this.inbox.push({ entry, life: this.life, replayed: false });
+      this.tail.push(entry);
+      this.tailFresh.push(entry);
+    }
+    this.metaDirty = true;
+    this.afterEntries();
+    this.proceed();
+    const left = news.find((entry) => entry.type === "left" && entry.member === this.member);
+    if (left?.type === "left") {
+      this.end(
+        new RostrumError("CLOSED", `The session was left: ${left.how}.`, {
+          how: left.how,
+          reason: left.reason ?? null,
+        }),
+        left.how === "released",
+      );
+    }
+    this.effects.changed();
+  }
+
+  /** Whether we have been told everything that was there when we were taken up. */
+  private afterEntries(): void {
+    const { phase } = this;
+    if (phase.kind !== "catching-up" || this.received < phase.opened.head) return;
+    const { outcome, seq: confirmed } = phase.opened;
+    // What the server counts as ours but did not show us: it was refused and the answer was lost, or it fell into the gap.
+    for (const { seq } of this.outbox.all()) {
+      if (seq > confirmed) break;
+      const error =
+        outcome.kind === "resumed"
+          ? new RostrumError("REFUSED", `Command ${seq} was refused; the reason was lost with the connection.`, { seq })
+          : new RostrumError(
+              "OUTCOME_UNKNOWN",
+              `Command ${seq} reached the server, but the log no longer tells whether it was stored.`,
+              { seq },
+            );
+      this.settled(seq, (settle) => settle.refused(error));
+    }
+    this.phase = { kind: "live" };
+    const { kind } = outcome;
+    this.effects.resumed({
+      outcome: kind,
+      from: phase.from,
+      replayed: phase.replayed,
+      resent: phase.resent,
+      ...("gap" in outcome ? { gap: outcome.gap } : {}),
+      ...(kind === "reset" ? { why: outcome.why } : {}),
+    });
+    this.effects.changed();
+  }
+
+  /** Runs handlers one entry after the other; the cursor follows them. */
+  private proceed(): void {
+    if (this.delivering) return;
+    this.delivering = true;
+    while (this.phase.kind !== "closed") {
+      const next = this.inbox[0];
+      if (next === undefined) break;
+      let sync = true;
+      this.handling = true;
+      this.effects.deliver(next.entry, next.replayed, () => {
+        this.handled(next);
+        if (sync) return;
+        this.delivering = false;
+        this.proceed();
+        this.persist();
+      });
+      sync = false;
+      if (this.handling) return;
+    }
+    this.delivering = false;
+    if (this.inbox.length > 0) return;
+    // What lies between the last entry and here concerned others only.
+    if (this.received > this.processed && (this.phase.kind === "catching-up" || this.phase.kind === "live")) {
+      this.processed = this.received;
+      this.metaDirty = true;
+      this.credit();
+    }
+    // An app that keeps no state here has no use for a tail that its handlers have seen.
+    if (this.tail.length > 0 && !this.options.keepsState) this.forgetTail();
+  }
+
+  /** Tells the server how far the handlers are, so that it may send as much again. */
+  private credit(): void {
+    if (this.phase.kind !== "live" && this.phase.kind !== "catching-up") return;
+    if (!this.tokenOnDisk || this.processed - this.credited < this.limits.creditEntries / 4) return;
+    this.credited = this.processed;
+    this.effects.send([{ type: "processed", session: this.options.session, offset: this.processed }]);
+  }
+
+  private handled({ entry, life, replayed }: Received): void {
+    this.handling = false;
+    this.inbox.shift();
+    if (life !== this.life || replayed) return;
+    this.processed = Math.max(this.processed, lastOffset(entry));
+    this.metaDirty = true;
+    this.credit();
+    if (this.tail.length >= this.options.checkpointEvery || entry.type === "sync-point") this.saveCheckpoint();
+  }
+
+  // ---- going out ----
+
+  private enqueue(command: MemberCommand, bytes: number, settle: Settle | undefined): Outgoing {
+    const seq = this.nextSeq;
+    this.nextSeq += 1;
+    if (this.nextSeq > this.reserved - reserveStep / 2) {
+      this.reserved = this.nextSeq + reserveStep;
+      this.metaDirty = true;
+    }
+    const outgoing: Outgoing = { seq, command, bytes, everSent: false, settle };
+    this.outbox.add(outgoing);
+    this.outboxFresh.push(outgoing);
+    return outgoing;
+  }
+
+  private flush(): void {
+    if (this.phase.kind !== "live" || !this.tokenOnDisk) return;
+    const frames = this.outbox.take(this.options.session, this.limits, this.reservedOnDisk);
+    if (frames.length > 0) this.effects.send(frames);
+  }
+
+  private settled(seq: Seq, tell: (settle: Settle) => void): void {
+    const outgoing = this.outbox.settle(seq);
+    if (outgoing === undefined) return;
+    const chunk = this.outboxChunks.get(seq);
+    if (chunk !== undefined) {
+      this.outboxChunks.delete(seq);
+      chunk.open -= 1;
+      if (chunk.open === 0) this.removals.push(chunk.key);
+    }
+    if (outgoing.settle !== undefined) tell(outgoing.settle);
+  }
+
+  /** It cannot go on until somebody acts: what is on the disk stays there, what waits goes on waiting. */
+  private stop(error: RostrumError): void {
+    this.phase = { kind: "closed", error };
+    this.effects.alarm(Infinity);
+    this.effects.changed();
+  }
+
+  /** Tries again what stopped with an error, for instance after the user has signed in anew. */
+  retry(): void {
+    if (this.phase.kind === "closed" && !this.over) this.phase = { kind: "apart" };
+    if (this.phase.kind === "apart" && this.connected) this.open();
+  }
+
+  /** Left, aborted, ended or closed here: nothing brings this engine back. */
+  private over = false;
+
+  get isOver(): boolean {
+    return this.over;
+  }
+
+  /** It is over, for good. `released`: as it was asked for. */
+  private end(error: RostrumError, released = false): void {
+    if (this.over) return;
+    this.over = true;
+    this.phase = { kind: "closed", error };
+    for (const { seq, command } of this.outbox.all()) {
+      this.settled(seq, (settle) =>
+        released && command.type === "release"
+          ? settle.stored({ offset: this.received, at: this.state.at })
+          : settle.refused(error),
+      );
+    }
+    this.effects.alarm(Infinity);
+    this.forgetTail();
+    this.ended = true;
+    this.persist();
+    this.effects.changed();
+  }
+
+  private ended = false;
+
+  // ---- the disk ----
+
+  private forgetTail(): void {
+    this.removals.push(...this.tailKeys);
+    this.tailKeys = [];
+    this.tail = this.inbox.filter(({ replayed, life }) => !replayed && life === this.life).map(({ entry }) => entry);
+    this.tailFresh = [...this.tail];
+  }
+
+  /** Writes what has changed as one transaction; what changes meanwhile goes into the next. */
+  private persist(): void {
+    if (this.committing || this.phase.kind === "loading") return;
+    const set: (readonly [Key, unknown])[] = [];
+    let tailWritten: Key | undefined;
+    if (this.ended) {
+      this.removals.push("meta", ...this.tailKeys);
+      this.ended = false;
+      this.metaDirty = false;
+      this.outboxFresh = [];
+      this.tailFresh = [];
+      this.tailKeys = [];
+    } else if (this.phase.kind === "closed" && !this.metaDirty && this.outboxFresh.length === 0) return;
+    const fresh = this.outboxFresh.filter(({ seq }) => this.outbox.get(seq) !== undefined);
+    const answered = this.outboxFresh.filter(({ seq }) => this.outbox.get(seq) === undefined);
+    this.outboxFresh = [];
+    const [first] = fresh;
+    if (first !== undefined) {
+      const chunk = { key: outboxKey(first.seq), open: fresh.length };
+      for (const { seq } of fresh) this.outboxChunks.set(seq, chunk);
+      set.push([chunk.key, fresh.map(({ seq, command }): Queued => ({ seq, command }))]);
+    }
+    const [tailFirst] = this.tailFresh;
+    if (tailFirst !== undefined) {
+      tailWritten = tailKey(tailFirst.offset);
+      this.tailKeys.push(tailWritten);
+      set.push([tailWritten, this.tailFresh]);
+      this.tailFresh = [];
+      this.metaDirty = true;
+    }
+    if (this.metaDirty) set.push(["meta", this.meta()]);
+    const written = new Set(set.map(([key]) => key));
+    const remove = [...new Set(this.removals)].filter((key) => !written.has(key));
+    for (const { settle } of answered) settle?.queued();
+    if (set.length === 0 && remove.length === 0) return;
+    this.removals = [];
+    this.metaDirty = false;
+    this.committing = true;
+    const { reserved, token } = this;
+    this.effects.commit({ set, remove }, (error) => {
+      this.committing = false;
+      if (error !== undefined && this.persistent) {
+        // From here on this page works from memory, and says so.
+        this.persistent = false;
+        this.effects.warn(error);
+      }
+      this.reservedOnDisk = Math.max(this.reservedOnDisk, this.persistent ? reserved : Infinity);
+      if (token === this.token && token !== undefined) this.tokenOnDisk = true;
+      if (this.persistent) for (const { settle } of fresh) settle?.queued();
+      this.flush();
+      this.credit();
+      this.persist();
+    });
+  }
+
+  private meta(): Meta {
+    return {
+      format,
+      instance: this.instance,
+      member: this.member,
+      token: this.token,
+      birth: this.birth,
+      received: this.received,
+      processed: this.processed,
+      view: this.birth === undefined ? undefined : toRecord(this.state),
+      checkpoint: this.checkpointed,
+      reserved: this.reserved,
+    };
+  }
+}
+
+/** The part of an entry that lies after an offset. */
+const after = (entry: Entry, offset: Offset): Entry => {
+  if (entry.type !== "messages" || entry.offset > offset) return entry;
+  const skip = offset - entry.offset + 1;
+  return {
+    ...entry,
+    offset: entry.offset + skip,
+    items: entry.items.slice(skip),
+    ...(entry.seq === undefined ? {} : { seq: entry.seq + skip }),
+  };
+};

@@ -1,0 +1,91 @@
+/** What a client keeps on the device for one session, and how it changes: whole transactions, never single values. */
+
+import type { Entry, MemberCommand, MemberId, Offset, Seq, StateRecord } from "@rostrum/protocol";
+
+/** Of the stored form. A newer one is refused, an older one migrated. */
+export const format = 1;
+
+export interface Checkpoint {
+  /** The app's state is as of this offset. */
+  readonly offset: Offset;
+  readonly state: unknown;
+}
+
+/** Everything but the two lists. */
+export interface Meta {
+  readonly format: number;
+  readonly instance: string;
+  readonly member: MemberId | undefined;
+  readonly token: string | undefined;
+  readonly birth: string | undefined;
+  /** Told by the server up to here; `view` is the state there. */
+  readonly received: Offset;
+  /** The handlers have run up to here. */
+  readonly processed: Offset;
+  readonly view: StateRecord | undefined;
+  readonly checkpoint: Checkpoint | undefined;
+  /** Seqs below this may have been used, even if the outbox does not show them. */
+  readonly reserved: Seq;
+}
+
+/** A command that the server has not confirmed. */
+export interface Queued {
+  readonly seq: Seq;
+  readonly command: MemberCommand;
+}
+
+/** Keys of one session's records: `meta`, `tail/…` (lists of entries), `out/…` (lists of queued commands). */
+export type Key = "meta" | `tail/${string}` | `out/${string}`;
+
+/** Applied as one, or not at all. */
+export interface Transaction {
+  readonly set: readonly (readonly [Key, unknown])[];
+  readonly remove: readonly Key[];
+}
+
+export interface Kept {
+  readonly meta: Meta;
+  readonly tail: readonly Entry[];
+  readonly outbox: readonly Queued[];
+  /** The keys that were there, so that they can be removed. */
+  readonly tailKeys: readonly Key[];
+  readonly outboxKeys: readonly { readonly key: Key; readonly seqs: readonly Seq[] }[];
+}
+
+const padded = (value: number): string => value.toString().padStart(16, "0");
+export const tailKey = (offset: Offset): Key => `tail/${padded(offset)}`;
+export const outboxKey = (seq: Seq): Key => `out/${padded(seq)}`;
+
+/** Reads what a storage gave back. `undefined`: nothing is there. @throws Error for what is not a record of ours. */
+export const readRecord = (values: ReadonlyMap<string, unknown>): Kept | undefined => {
+  const meta = values.get("meta") as Meta | undefined;
+  if (meta === undefined) {
+    if (values.size > 0) throw new Error("records without a head");
+    return undefined;
+  }
+  if (
+    typeof meta !== "object" ||
+    typeof meta.instance !== "string" ||
+    !Number.isSafeInteger(meta.received) ||
+    !Number.isSafeInteger(meta.processed)
+  ) {
+    throw new Error("a head that is not one");
+  }
+  const lists = <T>(prefix: string): (readonly [Key, readonly T[]])[] =>
+    [...values]
+      .filter(([key]) => key.startsWith(prefix))
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, value]) => {
+        if (!Array.isArray(value)) throw new Error(`no list at ${key}`);
+        return [key as Key, value as readonly T[]] as const;
+      });
+  const tail = lists<Entry>("tail/");
+  const outbox = lists<Queued>("out/");
+  return {
+    meta,
+    tail: tail.flatMap(([, entries]) => entries),
+    outbox: outbox.flatMap(([, queued]) => queued),
+    tailKeys: tail.map(([key]) => key),
+    outboxKeys: outbox.map(([key, queued]) => ({ key, seqs: queued.map(({ seq }) => seq) })),
+  };
+};

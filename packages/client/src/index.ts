@@ -1,0 +1,16 @@
+/** Rostrum's client: sessions that survive drops, reloads, crashes and deploys, with floors for taking turns. */
+
+export { type ErrorCode, RostrumError } from "@rostrum/protocol";
+export { type AuthContext, type Client, type ClientOptions, createClient } from "./client.ts";
+export type { Resumption } from "./engine/engine.ts";
+export type { Stored } from "./engine/outbox.ts";
+export type { Key, Transaction } from "./engine/record.ts";
+export type { Floor, FloorHolder, FloorView, Grant, RequestOptions } from "./floor.ts";
+export type { Retry } from "./link.ts";
+export type { Observable } from "./observable.ts";
+export type { AnyEvents, MemberView, Meta, Sending, Session, SessionEvents, SessionOptions } from "./session.ts";
+export type { Status } from "./status.ts";
+export { indexedDBStorage } from "./storage/indexeddb.ts";
+export { memoryStorage } from "./storage/memory.ts";
+export type { Storage } from "./storage/storage.ts";
+export type { Release, Tabs } from "./tabs.ts";

@@ -1,0 +1,598 @@
+/** A session as an app sees it: handlers, emit, floors, sync points, status. Wires the engine; decides nothing itself. */
+
+import {
+  type ClientFrame,
+  type Entry,
+  fromPayload,
+  type History,
+  type MemberCommand,
+  type MemberId,
+  measure,
+  memberId,
+  type Offset,
+  type Presence,
+  RostrumError,
+  type ServerFrame,
+  type SyncPoint,
+  sessionId,
+  type Time,
+  toPayload,
+  type UserId,
+} from "@rostrum/protocol";
+import { Engine, type Resumption } from "./engine/engine.ts";
+import type { Settle, Stored } from "./engine/outbox.ts";
+import type { Kept, Transaction } from "./engine/record.ts";
+import { Floor } from "./floor.ts";
+import type { Link } from "./link.ts";
+import { type Observable, observable } from "./observable.ts";
+import { lostAfter, phaseOf, type Status } from "./status.ts";
+import { isOnline } from "./wake.ts";
+
+/** What comes with a message. */
+export interface Meta {
+  readonly offset: Offset;
+  /** The server's time. */
+  readonly at: Time;
+  /** The member that sent it; `null`: the server. */
+  readonly from: MemberId | null;
+  /** Whether this member sent it, in this or an earlier life of the page. */
+  readonly own: boolean;
+  /** The member was given it before; it comes again because the page has a new life and rebuilds its state. */
+  readonly replayed: boolean;
+  readonly private: boolean;
+}
+
+/** Event names to functions of their payload; without types of its own, an app may emit anything. */
+export type AnyEvents = Record<string, (...args: unknown[]) => unknown>;
+
+type Args<E, K extends keyof E> = E[K] extends (...args: infer A) => unknown ? A : never;
+
+/** What the session itself tells. These names are not free for an app's own events. */
+export interface SessionEvents {
+  /** The session is live (again): how, and what it took. */
+  readonly resume: (resumption: Resumption) => void;
+  /** A command was refused, whether or not somebody awaits its promise. */
+  readonly refused: (error: RostrumError) => void;
+  /** Something is wrong that stops nothing: a handler threw, storage is in memory only, a token was used elsewhere. */
+  readonly warning: (error: RostrumError) => void;
+  /** The session is over here. */
+  readonly closed: (error: RostrumError) => void;
+}
+
+/** Resolves when the entry is durable on the server. */
+export interface Sending extends Promise<Stored> {
+  /** Resolves when it is kept on this device: from then on it is sent even if the page dies. */
+  readonly queued: Promise<void>;
+}
+
+export interface MemberView {
+  readonly id: MemberId;
+  readonly user: UserId;
+  readonly name?: string;
+  readonly roles: readonly string[];
+  readonly presence: Exclude<Presence, "gone">;
+  readonly since: Time;
+}
+
+export interface SessionOptions {
+  /** The app's state, so that a page that comes back has it before the network answers. Plain data, copied at once. */
+  readonly checkpoint?: () => unknown;
+  readonly restore?: (state: never) => void;
+  /** Entries after which `checkpoint` is asked; default 100. Sync points ask as well. */
+  readonly checkpointEvery?: number;
+  /** What to get as a newcomer, within what the server offers. */
+  readonly history?: History;
+  /** Features without which not to go on. */
+  readonly required?: readonly string[];
+  /** Most commands that may wait here; default 10,000. */
+  readonly outboxCommands?: number;
+  /** Most bytes that may wait here; default 8 MiB. */
+  readonly outboxBytes?: number;
+}
+
+/** What a session needs of its client. */
+export interface SessionHost {
+  readonly link: Link;
+  readonly auth: (reason: "open" | "expiring") => Promise<unknown>;
+  /** Opens the device's record of the session. */
+  readonly keep: (session: Session<never>) => Promise<Keeping>;
+  readonly heartbeat: () => { readonly sentAt: number; readonly serverAt: Time } | undefined;
+  readonly gone: (session: Session<never>) => void;
+}
+
+/** One scope of a storage, claimed by this page. */
+export interface Keeping {
+  readonly kept: Kept | undefined;
+  readonly warnings: readonly RostrumError[];
+  readonly commit: (transaction: Transaction) => Promise<void>;
+  readonly release: () => void;
+}
+
+type Handler = (...args: unknown[]) => unknown;
+const own: ReadonlySet<string> = new Set<keyof SessionEvents>(["resume", "refused", "warning", "closed"]);
+
+export class Session<Events extends object = AnyEvents> {
+  /** Resolves when the session is live for the first time. Rejects if it is closed before. */
+  readonly ready: Promise<void>;
+  readonly status: Observable<Status>;
+  /** Who is in the session, dropped ones included, in the order of their joining. */
+  readonly members: Observable<readonly MemberView[]>;
+  readonly sync: {
+    /** Sets a minor sync point: marks this place in the log under the next serial. */
+    readonly minor: (data?: unknown) => Promise<SyncPoint>;
+    /** The listed sync points, oldest first. */
+    readonly points: Observable<readonly SyncPoint[]>;
+  };
+  readonly volatile: {
+    /** To those who are here now, not stored, dropped if late. Answers whether it was sent at all. */
+    readonly emit: <K extends keyof Events & string>(event: K, ...args: Args<Events, K>) => boolean;
+  };
+
+  private readonly engine: Engine;
+  private readonly handlers = new Map<string, Set<Handler>>();
+  private readonly floors = new Map<string, Floor>();
+  private keeping: Keeping | undefined;
+  private apartSince: number | undefined = performance.now();
+  private everLive = false;
+  private lostTimer: ReturnType<typeof setTimeout> | undefined;
+  private alarm: ReturnType<typeof setTimeout> | undefined;
+  private readonly statusSource = observable<Status>({
+    network: "online",
+    phase: "connecting",
+    sync: "synced",
+    pending: { commands: 0, bytes: 0 },
+  });
+  private readonly membersSource = observable<readonly MemberView[]>([]);
+  private readonly pointsSource = observable<readonly SyncPoint[]>([]);
+  private settleReady: { readonly resolve: () => void; readonly reject: (error: RostrumError) => void } | undefined;
+
+  constructor(
+    readonly id: string,
+    options: SessionOptions,
+    private readonly host: SessionHost,
+  ) {
+    this.status = this.statusSource;
+    this.members = this.membersSource;
+    this.ready = new Promise((resolve, reject) => {
+      this.settleReady = { resolve, reject };
+    });
+    this.ready.catch(() => {});
+    this.sync = { minor: (data) => this.setMinor(data), points: this.pointsSource };
+    this.volatile = {
+      emit: (event, ...args) =>
+        this.engine.sendVolatile(
+          event,
+          args.map((arg) => this.payload(arg)),
+          undefined,
+        ),
+    };
+    const { checkpoint, restore } = options;
+    this.engine = new Engine(
+      {
+        session: sessionId(id),
+        history: options.history,
+        required: options.required ?? [],
+        outboxCommands: options.outboxCommands ?? 10_000,
+        outboxBytes: options.outboxBytes ?? 8_388_608,
+        keepsState: checkpoint !== undefined,
+        checkpointEvery: options.checkpointEvery ?? 100,
+      },
+      {
+        now: () => performance.now(),
+        send: (frames: readonly ClientFrame[]) => host.link.send(frames),
+        commit: (transaction, done) => {
+          const { keeping } = this;
+          if (keeping === undefined) return done(undefined);
+          keeping.commit(transaction).then(
+            () => done(undefined),
+            (cause: unknown) =>
+              done(
+                new RostrumError(
+                  "STORAGE_FAILED",
+                  `This device could not keep the session: ${String(cause)}. It goes on from memory; what is unconfirmed is lost with this page.`,
+                  {},
+                  { cause },
+                ),
+              ),
+          );
+        },
+        deliver: (entry, replayed, done) => this.deliver(entry, replayed, done),
+        checkpoint: () => structuredClone(checkpoint?.()),
+        restore: (state) => restore?.(state as never),
+        defer: queueMicrotask,
+        alarm: (at) => {
+          clearTimeout(this.alarm);
+          if (at !== Infinity) this.alarm = setTimeout(() => this.engine.wake(), Math.max(0, at - performance.now()));
+        },
+        changed: () => this.changed(),
+        resumed: (resumption) => this.tell("resume", resumption),
+        volatile: (from, event, args) => {
+          const meta: Meta = {
+            offset: 0,
+            at: 0,
+            from,
+            own: from === this.engine.member,
+            replayed: false,
+            private: false,
+          };
+          this.run(event, args, meta);
+        },
+        warn: (error) => this.tell("warning", error),
+        auth: (reason, done) => {
+          host.auth(reason).then(done, (cause: unknown) => {
+            this.tell(
+              "warning",
+              new RostrumError(
+                "AUTH_FAILED",
+                `The auth option failed: ${String(cause)}. It will be asked again.`,
+                {},
+                { cause },
+              ),
+            );
+            if (reason === "open") host.link.reconnect(2_000);
+          });
+        },
+        reconnect: () => host.link.reconnect(),
+        newInstance: () => crypto.randomUUID(),
+      },
+    );
+    host.keep(this as Session<never>).then(
+      (keeping) => this.begin(keeping),
+      (cause: unknown) => {
+        const error =
+          cause instanceof RostrumError ? cause : new RostrumError("STORAGE_FAILED", String(cause), {}, { cause });
+        this.engine.close(error);
+      },
+    );
+  }
+
+  /** This member's own id; `undefined` until the server has taken it up for the first time. */
+  get member(): MemberId | undefined {
+    return this.engine.member;
+  }
+
+  /** Up to where the handlers have run. */
+  get cursor(): Offset {
+    return this.engine.processed;
+  }
+
+  /**
+   * Listens to an event. Handlers get the payload and then the `Meta`; entries come one after the other, and an async
+   * handler is awaited before the next. Returns its undo.
+   *
+   * @example
+   * const stop = session.on("note", async (note, meta) => { await save(note, meta.offset) })
+   */
+  on<K extends keyof SessionEvents>(event: K, handler: SessionEvents[K]): () => void;
+  on<K extends Exclude<keyof Events & string, keyof SessionEvents>>(
+    event: K,
+    handler: (...args: [...Args<Events, K>, Meta]) => unknown,
+  ): () => void;
+  on(event: string, handler: (...args: never[]) => unknown): () => void {
+    const call: Handler = (...args) => handler(...(args as never[]));
+    const handlers = this.handlers.get(event) ?? new Set();
+    this.handlers.set(event, handlers.add(call));
+    return () => void handlers.delete(call);
+  }
+
+  /**
+   * Sends an event to everybody in the session, this member included. Resolves when it is durable on the server; what is
+   * emitted without a connection is kept and sent later, once.
+   * @throws RostrumError (by rejecting) FORBIDDEN, FLOOR_NOT_HELD, MESSAGE_TOO_LARGE, MESSAGE_INVALID, OUTBOX_FULL …
+   *
+   * @example
+   * await session.emit("note", { text: "hello" })
+   */
+  emit<K extends Exclude<keyof Events & string, keyof SessionEvents>>(event: K, ...args: Args<Events, K>): Sending {
+    return this.send(undefined, event, args);
+  }
+
+  /** The same, to some members only; nobody else is told that it was sent. */
+  emitTo<K extends Exclude<keyof Events & string, keyof SessionEvents>>(
+    to: readonly string[],
+    event: K,
+    ...args: Args<Events, K>
+  ): Sending {
+    return this.send(to.map(memberId), event, args);
+  }
+
+  /** A floor by its name. The same object each time. */
+  floor(name: string): Floor {
+    const known = this.floors.get(name);
+    if (known !== undefined) return known;
+    const floor = new Floor(name, {
+      state: () => this.engine.state,
+      self: () => this.engine.member,
+      submit: (command) => this.submit(command, 64),
+      trustedUntil: (grace) => (this.host.heartbeat()?.sentAt ?? this.connectedAt) + grace,
+      serverTimeAtMost: () => {
+        const heard = this.host.heartbeat();
+        return heard === undefined ? this.engine.state.at : heard.serverAt + performance.now() - heard.sentAt;
+      },
+      now: () => performance.now(),
+    });
+    this.floors.set(name, floor);
+    floor.update();
+    return floor;
+  }
+
+  /** Keeps the app's state on this device now, as `checkpoint` gives it. */
+  checkpoint(): void {
+    this.engine.saveCheckpoint();
+  }
+
+  /** Tries again now: after an error that needed somebody's doing, or instead of waiting for the next attempt. */
+  retry(): void {
+    this.host.link.probe();
+    this.engine.retry();
+  }
+
+  /** Leaves in order: what was emitted before is stored first. Resolves when the member has left. */
+  async release(): Promise<void> {
+    const { promise, settle } = this.settling();
+    this.engine.release(settle);
+    await promise;
+  }
+
+  /** Leaves at once. What is not confirmed is given up; floors come free at once, or after the grace if the link is down. */
+  abort(reason?: string): void {
+    this.engine.abort(reason);
+  }
+
+  /** Lets go of the session in this page without leaving it: the next page goes on where this one stood. */
+  close(): void {
+    this.engine.close(
+      new RostrumError(
+        "CLOSED",
+        "The session was closed in this page. What it kept on this device is sent when it is opened here again.",
+      ),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  // ---- for the client ----
+
+  private connectedAt = 0;
+
+  /** @internal */
+  connected(): void {
+    this.connectedAt = performance.now();
+    this.engine.connect();
+  }
+
+  /** @internal */
+  disconnected(): void {
+    this.engine.disconnect();
+  }
+
+  /** @internal */
+  frame(frame: ServerFrame): void {
+    this.engine.frame(frame);
+  }
+
+  /** @internal The link's clock has moved on, or the device's word on the network has changed. */
+  refresh(): void {
+    for (const floor of this.floors.values()) floor.guard();
+    this.changed();
+  }
+
+  // ---- inside ----
+
+  private begin(keeping: Keeping): void {
+    this.keeping = keeping;
+    for (const warning of keeping.warnings) this.tell("warning", warning);
+    this.engine.load(keeping.kept);
+    this.changed();
+  }
+
+  private payload(value: unknown): unknown {
+    return toPayload(value, this.engine.limits.depth);
+  }
+
+  private send(to: readonly MemberId[] | undefined, event: string, args: readonly unknown[]): Sending {
+    try {
+      if (own.has(event))
+        throw new RostrumError("USAGE", `"${event}" is an event of the session itself; choose another name.`, {
+          event,
+        });
+      const { limits } = this.engine;
+      const item = [event, ...args.map((arg) => this.payload(arg))] as const;
+      const size = measure(item, limits.depth);
+      if (size > limits.messageBytes || event.length > limits.nameLength || event === "") {
+        throw new RostrumError(
+          "MESSAGE_TOO_LARGE",
+          `The message "${event.slice(0, 40)}" has ${size} bytes, the limit is ${limits.messageBytes}; it was not sent.`,
+          { size, limit: limits.messageBytes },
+        );
+      }
+      return this.submit({ type: "messages", items: [item], ...(to === undefined ? {} : { to }) }, size);
+    } catch (error) {
+      return refusedSending(error);
+    }
+  }
+
+  private submit(command: MemberCommand, bytes: number): Sending {
+    try {
+      const { promise, queued, settle } = this.settling();
+      this.engine.submit(command, bytes, settle);
+      return Object.assign(promise, { queued });
+    } catch (error) {
+      return refusedSending(error);
+    }
+  }
+
+  private settling(): { promise: Promise<Stored>; queued: Promise<void>; settle: Settle } {
+    let settle: Settle | undefined;
+    const queuedSettle: { resolve?: () => void; reject?: (error: unknown) => void } = {};
+    const queued = new Promise<void>((resolve, reject) => Object.assign(queuedSettle, { resolve, reject }));
+    const promise = new Promise<Stored>((resolve, reject) => {
+      settle = {
+        queued: () => queuedSettle.resolve?.(),
+        stored: (stored) => {
+          queuedSettle.resolve?.();
+          resolve(stored);
+        },
+        refused: (error) => {
+          queuedSettle.reject?.(error);
+          reject(error);
+          this.tell("refused", error);
+        },
+      };
+    });
+    // A refusal that nobody awaits is told by the event; it must not end a process.
+    promise.catch(() => {});
+    queued.catch(() => {});
+    return { promise, queued, settle: settle as Settle };
+  }
+
+  private async setMinor(data: unknown): Promise<SyncPoint> {
+    const stored = await this.submit(
+      { type: "sync-minor", ...(data === undefined ? {} : { data: this.payload(data) }) },
+      data === undefined ? 16 : measure(data, this.engine.limits.depth),
+    );
+    const point = this.engine.state.points.find(({ offset }) => offset === stored.offset);
+    if (point === undefined)
+      throw new RostrumError("OUTCOME_UNKNOWN", "The sync point was set, but is no longer listed.", {
+        offset: stored.offset,
+      });
+    return point;
+  }
+
+  private tell<K extends keyof SessionEvents>(event: K, ...args: Parameters<SessionEvents[K]>): void {
+    for (const handler of this.handlers.get(event) ?? []) void this.guarded(event, () => handler(...args));
+  }
+
+  /** A handler that throws is told of, and the entry counts as delivered: it would not come again by being thrown at. */
+  private guarded(event: string, call: () => unknown): unknown {
+    const complain = (cause: unknown): void => {
+      if (event === "warning") console.error("rostrum: a warning handler threw", cause);
+      else
+        this.tell(
+          "warning",
+          new RostrumError(
+            "USAGE",
+            `A handler of "${event}" threw: ${String(cause)}. The entry counts as delivered.`,
+            { event },
+            { cause },
+          ),
+        );
+    };
+    try {
+      const result = call();
+      return result instanceof Promise ? result.catch(complain) : result;
+    } catch (cause) {
+      return complain(cause);
+    }
+  }
+
+  /** Calls the handlers of an event; answers a promise if one of them has to be awaited. */
+  private run(event: string, args: readonly unknown[], meta: Meta): Promise<unknown> | undefined {
+    const handlers = this.handlers.get(event);
+    if (handlers === undefined || own.has(event)) return undefined;
+    const waits: unknown[] = [];
+    for (const handler of handlers) {
+      const result = this.guarded(event, () => handler(...args, meta));
+      if (result instanceof Promise) waits.push(result);
+    }
+    return waits.length === 0 ? undefined : Promise.all(waits);
+  }
+
+  private deliver(entry: Entry, replayed: boolean, done: () => void): void {
+    if (entry.type === "floor-cancelled" && entry.member === this.engine.member && !replayed) {
+      if (entry.reason !== "cancelled") this.floors.get(entry.floor)?.cancelled(entry.reason);
+    }
+    if (entry.type !== "messages") return done();
+    const { by: from, at } = entry;
+    const meta = (index: number): Meta => ({
+      offset: entry.offset + index,
+      at,
+      from,
+      own: from !== null && from === this.engine.member,
+      replayed,
+      private: entry.to !== undefined,
+    });
+    const step = (index: number): void => {
+      for (let next = index; next < entry.items.length; next += 1) {
+        const [event, ...args] = entry.items[next] ?? [""];
+        const wait = this.run(event, args.map(fromPayload), meta(next));
+        if (wait !== undefined) return void wait.then(() => step(next + 1));
+      }
+      done();
+    };
+    step(0);
+  }
+
+  private changed(): void {
+    const { phase, outbox, state } = this.engine;
+    const now = performance.now();
+    if (phase.kind === "live") {
+      if (!this.everLive) this.settleReady?.resolve();
+      this.everLive = true;
+      this.apartSince = undefined;
+      clearTimeout(this.lostTimer);
+      this.lostTimer = undefined;
+    } else if (this.apartSince === undefined || this.lostTimer === undefined) {
+      this.apartSince ??= now;
+      this.lostTimer = setTimeout(() => this.changed(), Math.max(0, this.apartSince + lostAfter - now) + 1);
+      (this.lostTimer as { unref?: () => void }).unref?.();
+    }
+    const { retrying } = this.host.link;
+    const before = this.statusSource.get();
+    this.statusSource.set({
+      network: isOnline() ? "online" : "offline",
+      phase: phaseOf(phase, this.apartSince, this.everLive, now),
+      sync: outbox.size === 0 ? "synced" : "pending",
+      pending: { commands: outbox.size, bytes: outbox.bytes },
+      ...(retrying === undefined || phase.kind === "live" || phase.kind === "closed" ? {} : { retry: retrying }),
+      ...(phase.kind === "closed" ? { error: phase.error } : {}),
+    });
+    if (
+      state.control !== this.shownControl ||
+      state.birth !== this.shownBirth ||
+      this.shownMember !== this.engine.member
+    )
+      this.show();
+    if (phase.kind === "closed" && before.phase !== "closed") this.over(phase.error);
+  }
+
+  private shownControl: Offset = -1;
+  private shownBirth = "";
+  private shownMember: MemberId | undefined;
+
+  private show(): void {
+    const { state, member } = this.engine;
+    this.shownControl = state.control;
+    this.shownBirth = state.birth;
+    this.shownMember = member;
+    this.membersSource.set(
+      [...state.members.values()].flatMap(({ id, user, name, roles, presence, since }): MemberView[] =>
+        presence === "gone" ? [] : [{ id, user, roles, presence, since, ...(name === undefined ? {} : { name }) }],
+      ),
+    );
+    this.pointsSource.set(state.points);
+    for (const floor of this.floors.values()) floor.update();
+  }
+
+  private over(error: RostrumError): void {
+    clearTimeout(this.lostTimer);
+    clearTimeout(this.alarm);
+    this.settleReady?.reject(error);
+    for (const floor of this.floors.values()) floor.close(error);
+    this.tell("closed", error);
+    if (this.engine.isOver) {
+      this.host.gone(this as Session<never>);
+      this.keeping?.release();
+    }
+  }
+}
+
+const refusedSending = (error: unknown): Sending => {
+  const promise: Promise<Stored> = Promise.reject(error as Error);
+  const queued: Promise<void> = Promise.reject(error as Error);
+  promise.catch(() => {});
+  queued.catch(() => {});
+  return Object.assign(promise, { queued });
+};

@@ -1,0 +1,377 @@
+/**
+ * `decide`: state, command and time in, entries or a typed refusal out. The only place where a rule is applied. Pure:
+ * the host calls it, appends what it returns, and folds what was stored.
+ */
+
+import type { Envelope, FromMember, MemberCommand, ServerCommand } from "./command.ts";
+import { seqSpan } from "./command.ts";
+import { beginDeciding, type Deciding, decided, type Refusal, record, refuse } from "./deciding.ts";
+import type { Entry, Item, LeftHow } from "./entry.ts";
+import { RostrumError } from "./errors.ts";
+import {
+  advanceAll,
+  cancelRequest,
+  expireGrants,
+  floorConfig,
+  freeFloors,
+  grantEnds,
+  grantFloor,
+  grantOf,
+  type Origin,
+  releaseFloor,
+  requestFloor,
+  revokeFloor,
+} from "./floor.ts";
+import type { MemberId, Time } from "./ids.ts";
+import { may, type Verb } from "./permission.ts";
+import type { Member, SessionState } from "./state.ts";
+
+export interface Decision {
+  readonly entries: readonly Entry[];
+  readonly refusals: readonly Refusal[];
+  readonly state: SessionState;
+}
+
+/** Pure: what the command comes to in this state at this time. */
+export const decide = (state: SessionState, envelope: Envelope, now: Time): Decision => {
+  const to = beginDeciding(state, now);
+  const refusals = decideInto(to, envelope);
+  return { ...decided(to), refusals };
+};
+
+/** Decides one more command into a batch that will be appended as a whole. */
+export const decideInto = (to: Deciding, { from, command }: Envelope): readonly Refusal[] => {
+  const before = to.entries.length;
+  try {
+    if (from === null) return byServer(to, command);
+    return byMember(to, from, command);
+  } catch (error) {
+    // A rule refuses before it records; anything else is a fault of ours that must not leave half a decision behind.
+    if (!(error instanceof RostrumError) || to.entries.length !== before) throw error;
+    return [{ seq: from?.seq ?? 0, count: isMemberCommand(command) ? seqSpan(command) : 1, error }];
+  }
+};
+
+const isMemberCommand = (command: MemberCommand | ServerCommand): command is MemberCommand =>
+  !serverTypes.has(command.type);
+
+const serverTypes: ReadonlySet<string> = new Set<ServerCommand["type"]>([
+  "open",
+  "configure",
+  "join",
+  "resume",
+  "drop",
+  "remove",
+  "tick",
+]);
+
+const requireOpen = (state: SessionState): void => {
+  if (state.ended !== null) {
+    refuse("SESSION_ENDED", `The session ended at ${new Date(state.ended.at).toISOString()}; nothing was stored.`, {
+      at: state.ended.at,
+      reason: state.ended.reason ?? null,
+    });
+  }
+};
+
+const requireMember = (state: SessionState, id: MemberId): Member =>
+  state.members.get(id) ??
+  refuse("MEMBER_UNKNOWN", `The session has no member ${id}: it left, or was away for too long. Join anew.`, {
+    member: id,
+  });
+
+const requireMay = (state: SessionState, member: Member, verb: Verb, name?: string): void => {
+  if (!may(state.config, member.roles, verb, name)) {
+    const permission = name === undefined ? verb : `${verb}:${name}`;
+    refuse(
+      "FORBIDDEN",
+      `The roles ${member.roles.join(", ") || "(none)"} do not permit ${permission}; nothing was stored.`,
+      {
+        permission,
+      },
+    );
+  }
+};
+
+const byMember = (to: Deciding, from: FromMember, command: MemberCommand): readonly Refusal[] => {
+  const member = requireMember(to.state, from.member);
+  if (member.incarnation !== from.incarnation || member.presence === "gone") {
+    refuse(
+      "REPLACED",
+      `This connection was incarnation ${from.incarnation} of the member; it is now ${member.incarnation}.`,
+      {
+        incarnation: member.incarnation,
+      },
+    );
+  }
+  requireOpen(to.state);
+  const last = to.state.seqs.get(member.id) ?? 0;
+  // What is not above the last seq was decided before: the answer was lost, not the command.
+  if (from.seq + seqSpan(command) - 1 <= last) return [];
+  if (command.type === "messages") {
+    const known = Math.max(0, last - from.seq + 1);
+    return decideMessages(to, member, from.seq + known, command.items.slice(known), command.to);
+  }
+  const origin: Origin = { by: member.id, seq: from.seq };
+  switch (command.type) {
+    case "floor-request":
+      requireMay(to.state, member, "floor", command.floor);
+      break;
+    case "floor-grant":
+    case "floor-deny":
+    case "floor-revoke":
+      requireMay(to.state, member, "moderate", command.floor);
+      break;
+    case "sync-minor":
+      requireMay(to.state, member, "sync");
+      break;
+    case "end":
+      requireMay(to.state, member, "end");
+      break;
+    default:
+  }
+  decideCommon(to, command, origin, member.id);
+  return [];
+};
+
+const byServer = (to: Deciding, command: MemberCommand | ServerCommand): readonly Refusal[] => {
+  switch (command.type) {
+    case "messages":
+      requireOpen(to.state);
+      requireRecipients(to.state, command.to);
+      record(to, { type: "messages", by: null, items: command.items, ...(command.to ? { to: command.to } : {}) });
+      return [];
+    case "open":
+      if (to.state.head === 0) record(to, command.type === "open" ? { ...command, type: "opened" } : command);
+      return [];
+    case "configure":
+      record(to, { type: "configured", config: command.config });
+      return [];
+    case "join":
+      decideJoin(to, command);
+      return [];
+    case "resume":
+      decideResume(to, command);
+      return [];
+    case "drop": {
+      const member = to.state.members.get(command.member);
+      if (member?.presence === "connected" && member.incarnation === command.incarnation) {
+        // A connection lost at t may have sent until t; the log may already stand later.
+        record(to, { type: "dropped", member: member.id, since: Math.min(command.since, to.now) });
+        decideTick(to);
+      }
+      return [];
+    }
+    case "remove":
+      requireMember(to.state, command.member);
+      decideLeave(to, command.member, command.how, command.reason, { by: null });
+      return [];
+    case "tick":
+      decideTick(to);
+      return [];
+    default:
+      requireOpen(to.state);
+      decideCommon(to, command, { by: null }, null);
+      return [];
+  }
+};
+
+/** Commands that members and the server may both give. */
+const decideCommon = (
+  to: Deciding,
+  command: Exclude<MemberCommand, { type: "messages" }>,
+  origin: Origin,
+  self: MemberId | null,
+): void => {
+  const asMember = (): MemberId => self ?? refuse("USAGE", `Only a member can ${command.type}.`);
+  switch (command.type) {
+    case "floor-request":
+      return requestFloor(to, command.floor, asMember(), origin);
+    case "floor-cancel":
+      return cancelRequest(to, command.floor, asMember(), origin);
+    case "floor-release":
+      return releaseFloor(to, command.floor, asMember(), command.fence, origin);
+    case "floor-grant":
+      return grantFloor(to, command.floor, command.member, origin);
+    case "floor-deny":
+      return cancelRequest(to, command.floor, command.member, origin);
+    case "floor-revoke":
+      floorConfig(to.state, command.floor);
+      return revokeFloor(to, command.floor, command.member, "revoked", origin);
+    case "sync-minor":
+      record(to, {
+        type: "sync-point",
+        kind: "minor",
+        serial: to.state.nextSerial,
+        ...origin,
+        ...(command.data === undefined ? {} : { data: command.data }),
+      });
+      return;
+    case "release":
+      return decideLeave(to, asMember(), "released", undefined, origin);
+    case "abort":
+      return decideLeave(to, asMember(), "aborted", command.reason, origin);
+    case "end":
+      record(to, { type: "ended", ...origin, ...(command.reason === undefined ? {} : { reason: command.reason }) });
+      return;
+    default:
+      command satisfies never;
+  }
+};
+
+const requireRecipients = (state: SessionState, to: readonly MemberId[] | undefined): void => {
+  for (const id of to ?? []) {
+    if (state.members.get(id) === undefined) {
+      refuse("RECIPIENT_UNKNOWN", `The session has no member ${id} to send to; nothing was stored.`, { member: id });
+    }
+  }
+};
+
+/** Each item stands for itself: what is permitted is stored in runs, what is not is refused item by item. */
+const decideMessages = (
+  to: Deciding,
+  member: Member,
+  seq: number,
+  items: readonly Item[],
+  recipients: readonly MemberId[] | undefined,
+): readonly Refusal[] => {
+  requireRecipients(to.state, recipients);
+  const { guards, roles } = to.state.config;
+  const unrestricted = member.roles.some((role) => Object.hasOwn(roles, role) && roles[role]?.includes("*"));
+  const check = (event: string): RostrumError | undefined => {
+    if (!unrestricted && !may(to.state.config, member.roles, "emit", event)) {
+      return new RostrumError(
+        "FORBIDDEN",
+        `The roles ${member.roles.join(", ") || "(none)"} do not permit emit:${event}; it was not stored.`,
+        {
+          permission: `emit:${event}`,
+        },
+      );
+    }
+    const guard = Object.hasOwn(guards, event) ? guards[event] : undefined;
+    if (guard !== undefined && grantOf(to.state, guard, member.id) === undefined) {
+      return new RostrumError(
+        "FLOOR_NOT_HELD",
+        `"${event}" is only accepted from a holder of the floor "${guard}"; it was not stored.`,
+        {
+          floor: guard,
+          event,
+        },
+      );
+    }
+    return undefined;
+  };
+  const refusals: Refusal[] = [];
+  const store = (start: number, end: number): void => {
+    if (end === start) return;
+    const run = start === 0 && end === items.length ? items : items.slice(start, end);
+    record(to, {
+      type: "messages",
+      by: member.id,
+      seq: seq + start,
+      items: run,
+      ...(recipients ? { to: recipients } : {}),
+    });
+  };
+  let start = 0;
+  if (!unrestricted || Object.keys(guards).length > 0) {
+    items.forEach(([event], index) => {
+      const error = check(event);
+      if (error === undefined) return;
+      store(start, index);
+      start = index + 1;
+      refusals.push({ seq: seq + index, count: 1, error });
+    });
+  }
+  store(start, items.length);
+  return refusals;
+};
+
+const decideJoin = (to: Deciding, { type: _, ...joining }: Extract<ServerCommand, { type: "join" }>): void => {
+  requireOpen(to.state);
+  const { maxMembers } = to.state.config;
+  let present = 0;
+  for (const member of to.state.members.values()) if (member.presence !== "gone") present += 1;
+  if (present >= maxMembers) {
+    refuse("SESSION_FULL", `The session has ${present} members, the limit is ${maxMembers}; you were not let in.`, {
+      members: present,
+      limit: maxMembers,
+    });
+  }
+  record(to, { type: "joined", ...joining });
+};
+
+/**
+ * A member is taken up if its token is at least as new as the last one that is known to have arrived. Any number of
+ * answers may have been lost since, each with a newer token that nobody has.
+ */
+const decideResume = (to: Deciding, resume: Extract<ServerCommand, { type: "resume" }>): void => {
+  requireOpen(to.state);
+  const member = requireMember(to.state, resume.member);
+  if (member.user !== resume.user) {
+    refuse("FORBIDDEN", "The member belongs to another user; it was not taken up.", { permission: "resume" });
+  }
+  const oldest = Math.max(resume.confirmed, member.confirmed);
+  if (resume.incarnation < oldest || resume.incarnation > member.incarnation) {
+    refuse(
+      "TOKEN_REUSED",
+      `The token is of incarnation ${resume.incarnation}, the member is at ${member.incarnation}: it was used before, here or by a copy.`,
+      {
+        presented: resume.incarnation,
+        current: member.incarnation,
+      },
+    );
+  }
+  record(to, {
+    type: "resumed",
+    member: member.id,
+    incarnation: member.incarnation + 1,
+    node: resume.node,
+    roles: resume.roles,
+    quiet:
+      member.presence === "connected" &&
+      member.name === resume.name &&
+      member.roles.length === resume.roles.length &&
+      member.roles.every((role, index) => role === resume.roles[index]),
+    ...(resume.name === undefined ? {} : { name: resume.name }),
+  });
+  if (member.presence !== "connected") advanceAll(to);
+};
+
+const decideLeave = (
+  to: Deciding,
+  member: MemberId,
+  how: LeftHow,
+  reason: string | undefined,
+  origin: Origin,
+): void => {
+  record(to, { type: "left", member, how, ...origin, ...(reason === undefined ? {} : { reason }) });
+  freeFloors(to, member, how === "removed" ? "removed" : "left");
+};
+
+/** Everything that has become due by time. Leases, graces and limits stand in the state, so they survive a restart. */
+const decideTick = (to: Deciding): void => {
+  if (to.state.ended !== null) return;
+  expireGrants(to);
+  for (const member of to.state.members.values()) {
+    if (member.presence === "dropped" && member.since + to.state.config.memberGrace <= to.now) {
+      decideLeave(to, member.id, "expired", undefined, { by: null });
+    } else if (member.presence === "gone" && member.since + to.state.config.forgetAfter <= to.now) {
+      record(to, { type: "forgotten", member: member.id });
+    }
+  }
+};
+
+/** When `tick` next has something to do; `Infinity` if never. Milliseconds by the server's clock. */
+export const nextDeadline = (state: SessionState): Time => {
+  if (state.ended !== null) return Infinity;
+  let next = Infinity;
+  for (const [name, floor] of state.floors) {
+    for (const held of floor.holders) next = Math.min(next, grantEnds(state, name, held)?.at ?? Infinity);
+  }
+  for (const member of state.members.values()) {
+    if (member.presence === "dropped") next = Math.min(next, member.since + state.config.memberGrace);
+    if (member.presence === "gone") next = Math.min(next, member.since + state.config.forgetAfter);
+  }
+  return next;
+};

@@ -1,0 +1,203 @@
+/**
+ * Entries: what happened. The log holds nothing else. An entry is a fact, never a request, so its meaning does not
+ * change when a rule does. Everything but `messages` is control: it changes who may do what.
+ */
+
+import type { SessionConfig } from "./config.ts";
+import type { MemberId, Offset, Seq, Serial, SessionId, Time, UserId } from "./ids.ts";
+
+interface Stamp {
+  /** Position in the log. A `messages` entry takes one offset per item, from this one on. */
+  readonly offset: Offset;
+  readonly at: Time;
+}
+
+/** An entry that answers a member's command carries its seq: seeing it come back is the acknowledgement. */
+interface Commanded extends Stamp {
+  readonly by: MemberId | null;
+  readonly seq?: Seq;
+}
+
+/** The name of an event and its arguments. */
+export type Item = readonly [event: string, ...args: unknown[]];
+
+export interface Opened extends Stamp {
+  readonly type: "opened";
+  readonly session: SessionId;
+  /** Random id of this log's life. Offsets compare only within one birth. */
+  readonly birth: string;
+  readonly config: SessionConfig;
+}
+
+/** The server's options differ from those in the log: from here on these hold. */
+export interface Configured extends Stamp {
+  readonly type: "configured";
+  readonly config: SessionConfig;
+}
+
+export interface Joined extends Stamp {
+  readonly type: "joined";
+  readonly member: MemberId;
+  readonly user: UserId;
+  readonly name?: string;
+  readonly roles: readonly string[];
+  /** The server process that holds the connection. Never sent. */
+  readonly node: string;
+  /** Secret of the client instance; good for taking the member up until its first token is confirmed. Never sent. */
+  readonly instance?: string;
+}
+
+/** A connection took the member up (fencing of connections): what older incarnations send no longer counts. */
+export interface Resumed extends Stamp {
+  readonly type: "resumed";
+  readonly member: MemberId;
+  readonly incarnation: number;
+  readonly node: string;
+  readonly name?: string;
+  readonly roles: readonly string[];
+  /** The others never saw it away, so they need not hear of it. */
+  readonly quiet: boolean;
+}
+
+/** The member's connection has been gone for longer than a flicker. `since` is when it was lost. */
+export interface Dropped extends Stamp {
+  readonly type: "dropped";
+  readonly member: MemberId;
+  readonly since: Time;
+}
+
+/** `released` and `aborted` by itself; `expired` after the member grace; `removed` by the server. */
+export type LeftHow = "released" | "aborted" | "expired" | "removed";
+
+export interface Left extends Commanded {
+  readonly type: "left";
+  readonly member: MemberId;
+  readonly how: LeftHow;
+  readonly reason?: string;
+}
+
+/** The member is no longer remembered: its last seq is gone, so it cannot be taken up again. */
+export interface Forgotten extends Stamp {
+  readonly type: "forgotten";
+  readonly member: MemberId;
+}
+
+/** A run of messages that one member sent in one go. */
+export interface Messages extends Commanded {
+  readonly type: "messages";
+  readonly items: readonly Item[];
+  /** Private: only these members (and the sender) get it. */
+  readonly to?: readonly MemberId[];
+}
+
+/** `request` is absent in the first asking, whose offset is the request's id; asking again names the same request. */
+export interface FloorRequested extends Commanded {
+  readonly type: "floor-requested";
+  readonly floor: string;
+  readonly member: MemberId;
+  readonly request?: Offset;
+}
+
+/** The fence of the grant is this entry's offset: it grows, it is unique, and every replica agrees on it. */
+export interface FloorGranted extends Commanded {
+  readonly type: "floor-granted";
+  readonly floor: string;
+  readonly member: MemberId;
+  readonly request: Offset;
+  readonly expiresAt?: Time;
+}
+
+export interface FloorCancelled extends Commanded {
+  readonly type: "floor-cancelled";
+  readonly floor: string;
+  readonly member: MemberId;
+  readonly request: Offset;
+  readonly reason: "cancelled" | "left" | "denied" | "removed";
+}
+
+export interface FloorReleased extends Commanded {
+  readonly type: "floor-released";
+  readonly floor: string;
+  readonly member: MemberId;
+  readonly fence: Offset;
+}
+
+export type RevokeReason = "hold-limit" | "grace" | "left" | "revoked" | "removed";
+
+export interface FloorRevoked extends Commanded {
+  readonly type: "floor-revoked";
+  readonly floor: string;
+  readonly member: MemberId;
+  readonly fence: Offset;
+  readonly reason: RevokeReason;
+}
+
+/** A minor sync point (X.215 S-SYNC-MINOR): marks this position under the next serial. */
+export interface SyncPointSet extends Commanded {
+  readonly type: "sync-point";
+  readonly serial: Serial;
+  readonly kind: "minor";
+  readonly data?: unknown;
+}
+
+export interface Ended extends Commanded {
+  readonly type: "ended";
+  readonly reason?: string;
+}
+
+export type Entry =
+  | Opened
+  | Configured
+  | Joined
+  | Resumed
+  | Dropped
+  | Left
+  | Forgotten
+  | Messages
+  | FloorRequested
+  | FloorGranted
+  | FloorCancelled
+  | FloorReleased
+  | FloorRevoked
+  | SyncPointSet
+  | Ended;
+
+export type EntryType = Entry["type"];
+
+type WithoutStamp<E> = E extends Entry ? Omit<E, "offset" | "at"> : never;
+/** What `decide` writes: an entry before it has a place and a time. */
+export type Draft = WithoutStamp<Entry>;
+
+/** How many offsets the entry takes. */
+export const span = (entry: Entry): number => (entry.type === "messages" ? entry.items.length : 1);
+
+/** The last offset that the entry takes. */
+export const lastOffset = (entry: Entry): Offset => entry.offset + span(entry) - 1;
+
+/** Control entries change who may do what; an append is conditional on the offset of the last one. */
+export const isControl = (entry: Entry): boolean => entry.type !== "messages";
+
+/** Whether a member is to be told of the entry. `to` makes a message private; a quiet take-up changes nothing for others. */
+export const isVisible = (entry: Entry, member: MemberId): boolean => {
+  switch (entry.type) {
+    case "messages":
+      return entry.to === undefined || entry.by === member || entry.to.includes(member);
+    case "resumed":
+      return !entry.quiet;
+    case "forgotten":
+      return false;
+    default:
+      return true;
+  }
+};
+
+/** Whether every member may get the same copy. */
+export const isPublic = (entry: Entry): boolean =>
+  !(entry.type === "messages" ? entry.to : entry.type === "resumed" ? entry.quiet : entry.type === "forgotten");
+
+/** The entry as members see it: without what only the server may know. */
+export const redact = (entry: Entry): Entry => {
+  if (entry.type !== "joined" && entry.type !== "resumed") return entry;
+  const { instance: _, ...visible } = { instance: "", ...entry, node: "" };
+  return visible;
+};

@@ -1,0 +1,163 @@
+/**
+ * `fold`: state and entry in, state out. It records and applies no rule, so an old log means today what it meant when it
+ * was written. It runs on both sides; a client folds what it is shown.
+ */
+
+import type { Entry } from "./entry.ts";
+import { lastOffset } from "./entry.ts";
+import type { MemberId, Seq } from "./ids.ts";
+import { emptyFloor, type Floor, type Member, type SessionState } from "./state.ts";
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/**
+ * A state being built by several entries. The maps are copied at most once for all of them, which is what makes two
+ * thousand resumes in one append affordable. The state it started from is never touched.
+ */
+export interface Folding extends Mutable<SessionState> {
+  owned: { members?: Map<MemberId, Member>; seqs?: Map<MemberId, Seq>; floors?: Map<string, Floor> };
+}
+
+export const beginFolding = (state: SessionState): Folding => ({ ...state, owned: {} });
+
+/** The finished state. The folding must not be used afterwards. */
+export const endFolding = ({ owned: _, ...state }: Folding): SessionState => state;
+
+/** Pure: the state after the entry. */
+export const fold = (state: SessionState, entry: Entry): SessionState => foldAll(state, [entry]);
+
+/** Pure: the state after the entries, in order. */
+export const foldAll = (state: SessionState, entries: readonly Entry[]): SessionState => {
+  if (entries.length === 0) return state;
+  const folding = beginFolding(state);
+  for (const entry of entries) foldInto(folding, entry);
+  return endFolding(folding);
+};
+
+const members = (to: Folding): Map<MemberId, Member> => (to.members = to.owned.members ??= new Map(to.members));
+const seqs = (to: Folding): Map<MemberId, Seq> => (to.seqs = to.owned.seqs ??= new Map(to.seqs));
+const floors = (to: Folding): Map<string, Floor> => (to.floors = to.owned.floors ??= new Map(to.floors));
+
+const changeMember = (to: Folding, id: MemberId, change: Partial<Member>): void => {
+  const member = to.members.get(id);
+  if (member !== undefined) members(to).set(id, { ...member, ...change });
+};
+
+const changeFloor = (to: Folding, name: string, change: (floor: Floor) => Floor): void => {
+  floors(to).set(name, change(to.floors.get(name) ?? emptyFloor));
+};
+
+const withoutGrant = (floor: Floor, fence: number): Floor => ({
+  ...floor,
+  holders: floor.holders.filter((grant) => grant.fence !== fence),
+});
+
+const withoutRequest = (floor: Floor, id: number): Floor => ({
+  ...floor,
+  queue: floor.queue.filter((request) => request.id !== id),
+});
+
+/** A command of the member was stored: its seq is used up, and its present incarnation has shown that it got its token. */
+const advanceSeq = (to: Folding, id: MemberId, seq: Seq): void => {
+  seqs(to).set(id, seq);
+  const member = to.members.get(id);
+  if (member !== undefined && member.confirmed < member.incarnation)
+    changeMember(to, id, { confirmed: member.incarnation });
+};
+
+/** Applies one entry to a folding. */
+export const foldInto = (to: Folding, entry: Entry): void => {
+  to.head = lastOffset(entry);
+  if (entry.at > to.at) to.at = entry.at;
+  if (entry.type === "messages") {
+    if (entry.by !== null && entry.seq !== undefined) advanceSeq(to, entry.by, entry.seq + entry.items.length - 1);
+    return;
+  }
+  to.control = entry.offset;
+  if ("seq" in entry && entry.by !== null && entry.seq !== undefined) advanceSeq(to, entry.by, entry.seq);
+  switch (entry.type) {
+    case "opened":
+      to.birth = entry.birth;
+      to.config = entry.config;
+      return;
+    case "configured":
+      to.config = entry.config;
+      return;
+    case "joined": {
+      const { member: id, user, name, roles, node, instance } = entry;
+      members(to).set(id, {
+        id,
+        user,
+        roles,
+        node,
+        presence: "connected",
+        since: entry.at,
+        incarnation: 1,
+        confirmed: 0,
+        ...(name === undefined ? {} : { name }),
+        ...(instance === undefined ? {} : { instance }),
+      });
+      return;
+    }
+    case "resumed":
+      changeMember(to, entry.member, {
+        incarnation: entry.incarnation,
+        node: entry.node,
+        presence: "connected",
+        since: entry.at,
+        roles: entry.roles,
+        ...(entry.name === undefined ? {} : { name: entry.name }),
+      });
+      return;
+    case "dropped":
+      changeMember(to, entry.member, { presence: "dropped", since: entry.since });
+      return;
+    case "left":
+      if (entry.how === "expired") {
+        changeMember(to, entry.member, { presence: "gone", since: entry.at });
+      } else {
+        members(to).delete(entry.member);
+        seqs(to).delete(entry.member);
+      }
+      return;
+    case "forgotten":
+      members(to).delete(entry.member);
+      seqs(to).delete(entry.member);
+      return;
+    case "floor-requested":
+      if (entry.request === undefined) {
+        const request = { id: entry.offset, member: entry.member, at: entry.at };
+        changeFloor(to, entry.floor, (floor) => ({ ...floor, queue: [...floor.queue, request] }));
+      }
+      return;
+    case "floor-granted": {
+      const { member, request, at, expiresAt } = entry;
+      const grant = { fence: entry.offset, member, request, at, ...(expiresAt === undefined ? {} : { expiresAt }) };
+      changeFloor(to, entry.floor, (floor) => ({
+        ...withoutRequest(floor, request),
+        holders: [...floor.holders, grant],
+      }));
+      return;
+    }
+    case "floor-cancelled":
+      changeFloor(to, entry.floor, (floor) => withoutRequest(floor, entry.request));
+      return;
+    case "floor-released":
+    case "floor-revoked":
+      changeFloor(to, entry.floor, (floor) => withoutGrant(floor, entry.fence));
+      return;
+    case "sync-point": {
+      const { serial, kind, offset, at, by, data } = entry;
+      const point = { serial, kind, offset, at, by, ...(data === undefined ? {} : { data }) };
+      to.nextSerial = serial + 1;
+      to.points = [...to.points, point].slice(-to.config.maxSyncPoints);
+      return;
+    }
+    case "ended":
+      to.ended = { at: entry.at, ...(entry.reason === undefined ? {} : { reason: entry.reason }) };
+      return;
+    default:
+      // An entry of a newer version: its place is known, its meaning is not. Optional by the rule of negotiation.
+      entry satisfies never;
+  }
+};

@@ -1,0 +1,226 @@
+/**
+ * Frames: what travels on a connection, as arrays on one Socket.IO event each way. PROTOCOL.md is the prose of this file.
+ */
+
+import type { MemberCommand } from "./command.ts";
+import type { History } from "./config.ts";
+import type { Entry } from "./entry.ts";
+import type { WireError } from "./errors.ts";
+import type { MemberId, Offset, Seq, SessionId, Time } from "./ids.ts";
+import type { Limits } from "./limits.ts";
+import type { StateRecord } from "./state.ts";
+
+/** The Socket.IO event that carries frames, both ways. */
+export const wireEvent = "rostrum";
+
+/** Protocol versions that this code speaks. */
+export const versions: readonly number[] = [1];
+
+/** Optional parts that this code offers; a session's set is the intersection (X.215: functional units). */
+export const features: readonly string[] = ["volatile", "floors", "sync-minor"];
+
+/** A position in one life of a log. */
+export interface Cursor {
+  readonly birth: string;
+  readonly offset: Offset;
+}
+
+/** Asks to be taken up: as a new member, or as the member that the token names. */
+export interface OpenFrame {
+  readonly type: "open";
+  readonly session: SessionId;
+  readonly versions: readonly number[];
+  readonly features: readonly string[];
+  /** Features without which the client cannot go on. */
+  readonly required: readonly string[];
+  /** For the app's `authenticate`. */
+  readonly auth?: unknown;
+  /** Secret of this client instance. Makes a join whose answer was lost the same join. */
+  readonly instance: string;
+  readonly resume?: { readonly member: MemberId; readonly token: string };
+  /** How far the client has received. */
+  readonly cursor?: Cursor;
+  /** What a newcomer wants besides the state, within what the session offers. */
+  readonly history?: History;
+}
+
+export interface CommandsFrame {
+  readonly type: "commands";
+  readonly session: SessionId;
+  /** Seq of the first command; the others follow without holes. */
+  readonly seq: Seq;
+  readonly commands: readonly MemberCommand[];
+}
+
+/** Not logged, dropped when late. */
+export interface VolatileFrame {
+  readonly type: "volatile";
+  readonly session: SessionId;
+  readonly event: string;
+  readonly args: readonly unknown[];
+  readonly to?: readonly MemberId[];
+}
+
+/** Credit: everything up to here has been processed. */
+export interface ProcessedFrame {
+  readonly type: "processed";
+  readonly session: SessionId;
+  readonly offset: Offset;
+}
+
+/** A fresh token for the app's `authenticate`, in answer to `reauth`. */
+export interface AuthFrame {
+  readonly type: "auth";
+  readonly session: SessionId;
+  readonly auth: unknown;
+}
+
+export interface PingFrame {
+  readonly type: "ping";
+  readonly n: number;
+}
+
+/** Leaves the connection, not the session. */
+export interface DetachFrame {
+  readonly type: "detach";
+  readonly session: SessionId;
+}
+
+export type ClientFrame =
+  | OpenFrame
+  | CommandsFrame
+  | VolatileFrame
+  | ProcessedFrame
+  | AuthFrame
+  | PingFrame
+  | DetachFrame;
+
+/**
+ * `joined`: a new member. `resumed`: what was missed follows, nothing else. `snapshot`: the log no longer reaches back to
+ * the cursor; the state and what is left follow, `gap` is what is missing. `reset`: another life of the log, or of the
+ * member; the client starts from the state as a new member.
+ */
+export type Outcome =
+  | { readonly kind: "joined" }
+  | { readonly kind: "resumed"; readonly from: Offset }
+  | { readonly kind: "snapshot"; readonly from: Offset; readonly gap: { readonly from: Offset; readonly to: Offset } }
+  | {
+      readonly kind: "reset";
+      readonly why: ResetReason;
+      readonly gap?: { readonly from: Offset; readonly to: Offset };
+    };
+
+/** `birth`: another log. `member-unknown`: another member, in the same log. `cursor`: the log ends before the cursor. */
+export type ResetReason = "birth" | "member-unknown" | "cursor";
+
+export interface OpenedFrame {
+  readonly type: "opened";
+  readonly session: SessionId;
+  readonly version: number;
+  readonly features: readonly string[];
+  readonly limits: Limits;
+  readonly member: MemberId;
+  readonly incarnation: number;
+  readonly token: string;
+  readonly birth: string;
+  readonly outcome: Outcome;
+  /** Entries follow from here on. */
+  readonly start: Offset;
+  /** The head at the moment of being taken up: what follows up to here was missed, what follows after is live. */
+  readonly head: Offset;
+  /** The member's last stored seq: what is above was not stored, send it again. */
+  readonly seq: Seq;
+  readonly at: Time;
+}
+
+/**
+ * The state at its own head. Follows `opened` unless the outcome is `resumed`, whose entries lead there from the cursor.
+ * Entries up to that head are history: delivered, not folded.
+ */
+export interface ViewFrame {
+  readonly type: "view";
+  readonly session: SessionId;
+  readonly view: StateRecord;
+}
+
+/** The log in `(after, upTo]`, as far as this member may see it. What is missing in between is private to others. */
+export interface EntriesFrame {
+  readonly type: "entries";
+  readonly session: SessionId;
+  readonly after: Offset;
+  readonly upTo: Offset;
+  readonly entries: readonly Entry[];
+}
+
+/** Where the receiver's own messages were stored: the acknowledgement, without the payload it already has. */
+export interface Stored {
+  readonly seq: Seq;
+  readonly count: number;
+  readonly offset: Offset;
+  readonly at: Time;
+}
+
+/** Like an `entries` frame whose entries are all the receiver's own messages. */
+export interface StoredFrame {
+  readonly type: "stored";
+  readonly session: SessionId;
+  readonly after: Offset;
+  readonly upTo: Offset;
+  readonly stored: readonly Stored[];
+}
+
+/** Commands that were refused, with the reason. The seqs are used up. `count` 0: a warning that concerns no command. */
+export interface RefusedFrame {
+  readonly type: "refused";
+  readonly session: SessionId;
+  readonly seq: Seq;
+  readonly count: number;
+  readonly error: WireError;
+}
+
+export interface VolatileEventFrame {
+  readonly type: "volatile-event";
+  readonly session: SessionId;
+  readonly from: MemberId | null;
+  readonly event: string;
+  readonly args: readonly unknown[];
+}
+
+/** The session is no longer attached to this connection, or never was. `retryAfter`: milliseconds to wait. */
+export interface ClosedFrame {
+  readonly type: "closed";
+  readonly session: SessionId;
+  readonly error: WireError;
+  readonly retryAfter?: number;
+}
+
+/** The authentication runs out at `by`; answer with `auth`. */
+export interface ReauthFrame {
+  readonly type: "reauth";
+  readonly session: SessionId;
+  readonly by: Time;
+}
+
+/** The server goes away. Leave after `wait` milliseconds and come back. */
+export interface DrainFrame {
+  readonly type: "drain";
+  readonly wait: number;
+}
+
+export interface PongFrame {
+  readonly type: "pong";
+  readonly n: number;
+  readonly at: Time;
+}
+
+export type ServerFrame =
+  | OpenedFrame
+  | ViewFrame
+  | EntriesFrame
+  | StoredFrame
+  | RefusedFrame
+  | VolatileEventFrame
+  | ClosedFrame
+  | ReauthFrame
+  | DrainFrame
+  | PongFrame;

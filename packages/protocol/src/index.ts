@@ -1,0 +1,17 @@
+/** The session as pure data: what happened, what is asked for, what travels, and the two functions between them. */
+
+export * from "./command.ts";
+export * from "./config.ts";
+export * from "./decide.ts";
+export { beginDeciding, type Deciding, decided, type Refusal } from "./deciding.ts";
+export * from "./entry.ts";
+export * from "./errors.ts";
+export { floorOf, grantOf } from "./floor.ts";
+export { fold, foldAll } from "./fold.ts";
+export * from "./frame.ts";
+export * from "./ids.ts";
+export * from "./limits.ts";
+export * from "./parse.ts";
+export * from "./payload.ts";
+export { may, type Verb } from "./permission.ts";
+export * from "./state.ts";

@@ -1,0 +1,122 @@
+/** The folded state of a session, and its two plain forms: the snapshot that a store keeps, the view that a member gets. */
+
+import { defaultConfig, type SessionConfig } from "./config.ts";
+import type { MemberId, Offset, Seq, Serial, SessionId, Time, UserId } from "./ids.ts";
+
+/** `connected`; `dropped`: away, comes back by resuming; `gone`: expired, remembered only so that commands stay single. */
+export type Presence = "connected" | "dropped" | "gone";
+
+export interface Member {
+  readonly id: MemberId;
+  readonly user: UserId;
+  readonly name?: string;
+  readonly roles: readonly string[];
+  readonly presence: Presence;
+  /** Since when the presence is what it is. */
+  readonly since: Time;
+  /** How often a connection has taken the member up, from 1. */
+  readonly incarnation: number;
+  /** The highest incarnation from which a command was stored: tokens of older ones are no longer good. 0: of none. */
+  readonly confirmed: number;
+  /** The server process that took it up last. */
+  readonly node: string;
+  readonly instance?: string;
+}
+
+export interface FloorRequest {
+  /** Offset of the asking. */
+  readonly id: Offset;
+  readonly member: MemberId;
+  readonly at: Time;
+}
+
+export interface Grant {
+  /** Offset of the grant: the fencing number. */
+  readonly fence: Offset;
+  readonly member: MemberId;
+  readonly request: Offset;
+  readonly at: Time;
+  readonly expiresAt?: Time;
+}
+
+export interface Floor {
+  readonly holders: readonly Grant[];
+  readonly queue: readonly FloorRequest[];
+}
+
+export interface SyncPoint {
+  readonly serial: Serial;
+  readonly kind: "minor";
+  readonly offset: Offset;
+  readonly at: Time;
+  readonly by: MemberId | null;
+  readonly data?: unknown;
+}
+
+export interface SessionState {
+  readonly session: SessionId;
+  readonly birth: string;
+  /** Last offset folded in. */
+  readonly head: Offset;
+  /** Offset of the last control entry. */
+  readonly control: Offset;
+  readonly at: Time;
+  readonly config: SessionConfig;
+  readonly members: ReadonlyMap<MemberId, Member>;
+  /** Each member's last stored seq: the whole of exactly-once. */
+  readonly seqs: ReadonlyMap<MemberId, Seq>;
+  readonly floors: ReadonlyMap<string, Floor>;
+  /** The serial that the next sync point gets: V(M) of X.225. */
+  readonly nextSerial: Serial;
+  readonly points: readonly SyncPoint[];
+  readonly ended: { readonly at: Time; readonly reason?: string } | null;
+}
+
+/** A log without entries. */
+export const emptyState = (session: SessionId): SessionState => ({
+  session,
+  birth: "",
+  head: 0,
+  control: 0,
+  at: 0,
+  config: defaultConfig,
+  members: new Map(),
+  seqs: new Map(),
+  floors: new Map(),
+  nextSerial: 1,
+  points: [],
+  ended: null,
+});
+
+export const emptyFloor: Floor = { holders: [], queue: [] };
+
+/** The state as arrays and plain objects, for any codec. */
+export interface StateRecord extends Omit<SessionState, "members" | "seqs" | "floors"> {
+  readonly members: readonly Member[];
+  readonly seqs: readonly (readonly [MemberId, Seq])[];
+  readonly floors: readonly (readonly [string, Floor])[];
+}
+
+export const toRecord = (state: SessionState): StateRecord => ({
+  ...state,
+  members: [...state.members.values()],
+  seqs: [...state.seqs],
+  floors: [...state.floors],
+});
+
+export const fromRecord = (record: StateRecord): SessionState => ({
+  ...record,
+  members: new Map(record.members.map((member) => [member.id, member])),
+  seqs: new Map(record.seqs),
+  floors: new Map(record.floors),
+});
+
+/** What a member may see of the state: no secrets, no other member's seq, nobody who is gone. */
+export const toView = (state: SessionState): StateRecord => ({
+  ...state,
+  members: [...state.members.values()]
+    .filter((member) => member.presence !== "gone")
+    .map(({ instance: _, ...member }) => ({ ...member, node: "" })),
+  seqs: [],
+  floors: [...state.floors],
+});

@@ -1,0 +1,187 @@
+/** A session as the app's server sees it: reads, emits, listens, moderates, ends. Loads the session when first used. */
+
+import {
+  type Floor,
+  floorOf,
+  fromPayload,
+  type Item,
+  type Member,
+  type MemberCommand,
+  type MemberId,
+  memberId,
+  type Offset,
+  RostrumError,
+  type ServerCommand,
+  type SessionId,
+  type SessionState,
+  type SyncPoint,
+  type Time,
+  toPayload,
+} from "@rostrum/protocol";
+import type { Result } from "./host.ts";
+import type { Hosts } from "./hosts.ts";
+
+/** Where something was stored. */
+export interface Stored {
+  readonly offset: Offset;
+  readonly at: Time;
+}
+
+export interface ServerMeta extends Stored {
+  /** `null`: the server itself. */
+  readonly from: MemberId | null;
+  readonly user: string | null;
+  readonly private: boolean;
+}
+
+export interface FloorModeration {
+  /** Holders and queue as stored. */
+  get(): Promise<Floor>;
+  /** Gives a waiting member the floor, if there is room. @throws RostrumError FLOOR_NOT_HELD, FLOOR_UNKNOWN */
+  grant(member: string): Promise<Stored>;
+  /** Takes a waiting member's request off the queue. @throws RostrumError FLOOR_NOT_HELD, FLOOR_UNKNOWN */
+  deny(member: string): Promise<Stored>;
+  /** Takes the floor from its holder. @throws RostrumError FLOOR_NOT_HELD, FLOOR_UNKNOWN */
+  revoke(member: string): Promise<Stored>;
+}
+
+export class SessionHandle {
+  constructor(
+    readonly id: SessionId,
+    private readonly hosts: () => Promise<Hosts>,
+    private readonly depth: number,
+  ) {}
+
+  /** The folded state, as stored. */
+  async state(): Promise<SessionState> {
+    const host = (await this.hosts()).get(this.id);
+    // A tick that has nothing to do answers as soon as the session is loaded and what is before it is stored.
+    await this.command({ type: "tick" });
+    return host.current;
+  }
+
+  async members(): Promise<readonly Member[]> {
+    return [...(await this.state()).members.values()].filter(({ presence }) => presence !== "gone");
+  }
+
+  /**
+   * Stores an event in the session, from the server.
+   *
+   * @example
+   * await sessions.get("standup-42").emit("notice", "five minutes left")
+   */
+  emit(event: string, ...args: unknown[]): Promise<Stored> {
+    return this.emitTo(undefined, event, ...args);
+  }
+
+  /** The same, for some members only. */
+  emitTo(to: readonly string[] | undefined, event: string, ...args: unknown[]): Promise<Stored> {
+    const items: Item[] = [[event, ...args.map((arg) => toPayload(arg, this.depth))]];
+    return this.stored({ type: "messages", items, ...(to === undefined ? {} : { to: to.map(memberId) }) });
+  }
+
+  readonly volatile: { readonly emit: (event: string, ...args: unknown[]) => void } = {
+    /** To those who are here now; not stored. */
+    emit: (event, ...args) => {
+      const payload = args.map((arg) => toPayload(arg, this.depth));
+      void this.hosts().then((hosts) => hosts.get(this.id).relay(null, event, payload, undefined));
+    },
+  };
+
+  /**
+   * Listens to an event from now on. Called once for each stored message; keeps the session loaded until undone.
+   *
+   * @example
+   * const stop = sessions.get("standup-42").on("note", (note, meta) => save(meta.offset, note))
+   */
+  on<Args extends unknown[]>(event: string, listener: (...args: [...Args, ServerMeta]) => void): () => void {
+    let undo: (() => void) | undefined;
+    let undone = false;
+    const call = listener as unknown as (...args: unknown[]) => void;
+    void this.hosts().then((hosts) => {
+      if (undone) return;
+      hosts.get(this.id);
+      undo = hosts.listen(this.id, (entries, state) => {
+        for (const entry of entries) {
+          if (entry.type !== "messages") continue;
+          entry.items.forEach(([name, ...args], index) => {
+            if (name !== event) return;
+            const user = entry.by === null ? null : (state.members.get(entry.by)?.user ?? null);
+            const meta: ServerMeta = {
+              offset: entry.offset + index,
+              at: entry.at,
+              from: entry.by,
+              user,
+              private: entry.to !== undefined,
+            };
+            call(...args.map(fromPayload), meta);
+          });
+        }
+      });
+    });
+    return () => {
+      undone = true;
+      undo?.();
+    };
+  }
+
+  floor(name: string): FloorModeration {
+    const moderate =
+      (type: "floor-grant" | "floor-deny" | "floor-revoke") =>
+      (member: string): Promise<Stored> =>
+        this.stored({ type, floor: name, member: memberId(member) });
+    return {
+      get: async () => floorOf(await this.state(), name),
+      grant: moderate("floor-grant"),
+      deny: moderate("floor-deny"),
+      revoke: moderate("floor-revoke"),
+    };
+  }
+
+  /** Sets a minor sync point. */
+  async syncMinor(data?: unknown): Promise<SyncPoint> {
+    const { offset } = await this.stored({
+      type: "sync-minor",
+      ...(data === undefined ? {} : { data: toPayload(data, this.depth) }),
+    });
+    const point = (await this.state()).points.find((each) => each.offset === offset);
+    if (point === undefined)
+      throw new RostrumError("OUTCOME_UNKNOWN", "The sync point was set, but is no longer listed.", { offset });
+    return point;
+  }
+
+  /** Puts a member out. It may come back as a new one unless `authenticate` says no. */
+  remove(member: string, reason?: string): Promise<Stored> {
+    return this.stored({
+      type: "remove",
+      member: memberId(member),
+      how: "removed",
+      ...(reason === undefined ? {} : { reason }),
+    });
+  }
+
+  /** Ends the session for everybody, for good. */
+  end(reason?: string): Promise<Stored> {
+    return this.stored({ type: "end", ...(reason === undefined ? {} : { reason }) });
+  }
+
+  private async stored(command: MemberCommand | ServerCommand): Promise<Stored> {
+    const { entries } = await this.command(command);
+    const [entry] = entries;
+    if (entry === undefined)
+      throw new RostrumError("REFUSED", `Nothing came of ${command.type}.`, { command: command.type });
+    return { offset: entry.offset, at: entry.at };
+  }
+
+  private async command(command: MemberCommand | ServerCommand): Promise<Result> {
+    const hosts = await this.hosts();
+    return new Promise((resolve, reject) => {
+      hosts.get(this.id).submit({ from: null, command }, (result) => {
+        if (result instanceof RostrumError) return reject(result);
+        const [refusal] = result.refusals;
+        if (refusal === undefined) resolve(result);
+        else reject(refusal.error);
+      });
+    });
+  }
+}

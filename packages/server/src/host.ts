@@ -1,0 +1,495 @@
+/**
+ * One session at work: takes commands, decides them in batches, appends each batch under the condition that nobody else
+ * changed who may do what, folds what was stored and hands it to the audience. It has no I/O of its own: everything it
+ * does goes out through `HostEffects`, everything that comes back comes in by a call. So it runs in the simulated world
+ * as it runs here.
+ */
+
+import {
+  beginDeciding,
+  type Deciding,
+  decided,
+  decideInto,
+  type Entry,
+  type Envelope,
+  emptyState,
+  foldAll,
+  fromRecord,
+  grantOf,
+  isControl,
+  type MemberCommand,
+  type MemberId,
+  may,
+  nextDeadline,
+  type Offset,
+  type Refusal,
+  RostrumError,
+  type ServerCommand,
+  type ServerFrame,
+  type SessionConfig,
+  type SessionId,
+  type SessionState,
+  type Time,
+  toRecord,
+} from "@rostrum/protocol";
+import { Audience, type AudienceEffects } from "./audience.ts";
+import { type Retention, trimLine } from "./retention.ts";
+import type { Appended, Condition, Loaded, Mark, Snapshot } from "./store.ts";
+
+/** What a host does to the world. Every `done` is called once, later or at once. */
+export interface HostEffects<C> extends AudienceEffects<C> {
+  now(): Time;
+  load(done: (result: Loaded | RostrumError) => void): void;
+  append(condition: Condition, entries: readonly Entry[], done: (result: Appended | RostrumError) => void): void;
+  snapshot(snapshot: Snapshot, done: (error: RostrumError | undefined) => void): void;
+  trim(below: Offset): void;
+  /** Runs `then` once all that has arrived by now has been handed over: the batch is what one turn brought. */
+  defer(then: () => void): void;
+  /** Sets the host's only alarm; `Infinity` clears it. The host's `wake` is due then. */
+  alarm(at: Time): void;
+  /** Whether the server process with this node id still runs. */
+  alive(node: string): boolean;
+  newBirth(): string;
+  newMember(): MemberId;
+  /** Entries that were stored, for the app on this server. */
+  stored(entries: readonly Entry[], state: SessionState): void;
+  /** The host has failed and must be thrown away; the next one loads anew. */
+  failed(error: RostrumError): void;
+}
+
+export interface HostOptions {
+  readonly session: SessionId;
+  /** Id of this server process. */
+  readonly node: string;
+  readonly config: SessionConfig;
+  readonly retention: Retention;
+  /** Offsets after which the folded state is saved. */
+  readonly snapshotEvery: number;
+  /** Milliseconds after which a lost connection counts as a drop that the others are told of. */
+  readonly flicker: number;
+  /** The app's own say on a member's command, before the rules. Answers a refusal, or nothing. */
+  readonly authorize?: (member: MemberId, command: MemberCommand, state: SessionState) => RostrumError | undefined;
+}
+
+/** A command in the queue, and who waits for its result. */
+interface Work {
+  readonly envelope: Envelope;
+  /** Called when the batch is stored (with the entries that this command led to) or when it was refused. */
+  readonly answer: (result: Result | RostrumError) => void;
+}
+
+export interface Result {
+  readonly entries: readonly Entry[];
+  readonly refusals: readonly Refusal[];
+}
+
+/** A connection that wants in, once the app has said who it is. */
+export interface Arrival<C> {
+  readonly connection: C;
+  readonly join: Extract<ServerCommand, { type: "join" }>;
+  /** Present if the token is genuine: the member and the incarnation it is bound to. */
+  readonly resume: { readonly member: MemberId; readonly incarnation: number } | undefined;
+  readonly cursor: { readonly birth: string; readonly offset: Offset } | undefined;
+  readonly history: { readonly last: number } | { readonly since: "sync-point" } | undefined;
+  /** Answers whether the connection is still there. */
+  readonly accepted: (member: MemberId) => boolean;
+  readonly refused: (error: RostrumError) => void;
+}
+
+const hostFailed = (): RostrumError =>
+  new RostrumError("SERVER_BUSY", "The session is being loaded anew after a failure; nothing was done. Try again.");
+
+const errorOf = (result: Result | RostrumError): RostrumError | undefined =>
+  result instanceof RostrumError ? result : result.refusals[0]?.error;
+
+export class Host<C> {
+  readonly audience: Audience<C>;
+  private state: SessionState;
+  private queue: Work[] = [];
+  /** What the host is busy with. Only `idle` starts a batch. */
+  private phase: "loading" | "idle" | "deferred" | "appending" | "catching-up" | "failed" = "loading";
+  private marks: readonly Mark[] = [];
+  private bytes = 0;
+  private saved: Offset = 0;
+  private saving = false;
+  private deadline: Time = Infinity;
+  /** Members of ours that lost their connection, and when. Told to the others only after the flicker. */
+  private readonly absent = new Map<MemberId, { readonly incarnation: number; readonly since: Time }>();
+
+  constructor(
+    private readonly options: HostOptions,
+    private readonly effects: HostEffects<C>,
+  ) {
+    this.state = emptyState(options.session);
+    this.audience = new Audience(options.session, effects);
+    effects.load((loaded) => {
+      if (loaded instanceof RostrumError) this.fail(loaded);
+      else this.restore(loaded);
+    });
+  }
+
+  /** The state as stored. */
+  get current(): SessionState {
+    return this.state;
+  }
+
+  /** Nobody is attached, nothing is under way, nobody is expected back within the flicker. */
+  get resting(): boolean {
+    return (
+      this.phase === "idle" &&
+      this.queue.length === 0 &&
+      this.audience.size === 0 &&
+      this.absent.size === 0 &&
+      !this.saving
+    );
+  }
+
+  /** `answer` is called when what the command led to is durable, or was refused, or when the host fails. */
+  submit(envelope: Envelope, answer: (result: Result | RostrumError) => void = () => {}): void {
+    if (this.phase === "failed") return answer(hostFailed());
+    this.queue.push({ envelope, answer });
+    if (this.phase === "idle") this.plan();
+  }
+
+  /** Takes a connection up: as the member its token names, or as a new one. */
+  attach(arrival: Arrival<C>): void {
+    if (this.phase === "failed") return arrival.refused(hostFailed());
+    if (this.phase === "loading") {
+      this.waiting.push(arrival);
+      return;
+    }
+    const { resume, cursor, join } = arrival;
+    if (resume !== undefined && (cursor === undefined || cursor.birth === this.state.birth)) {
+      this.takeUp(arrival, resume.member, resume.incarnation);
+      return;
+    }
+    // The answer to a join may have been lost: the same instance is the same member until its token is confirmed.
+    for (const member of this.state.members.values()) {
+      if (member.instance === join.instance && join.instance !== undefined && member.user === join.user) {
+        if (this.audience.confirmedOf(member.id, this.state) > 0) break;
+        this.takeUp(arrival, member.id, member.incarnation);
+        return;
+      }
+    }
+    this.submit({ from: null, command: join }, (result) => {
+      const error = errorOf(result);
+      if (error === undefined) this.welcome(arrival, join.member, 1);
+      else arrival.refused(error);
+    });
+  }
+
+  private readonly waiting: Arrival<C>[] = [];
+
+  private takeUp(arrival: Arrival<C>, member: MemberId, incarnation: number): void {
+    const { user, name, roles } = arrival.join;
+    const command: ServerCommand = {
+      type: "resume",
+      member,
+      user,
+      roles,
+      incarnation,
+      confirmed: this.audience.confirmedOf(member, this.state),
+      node: this.options.node,
+      ...(name === undefined ? {} : { name }),
+    };
+    this.submit({ from: null, command }, (result) => {
+      const error = errorOf(result);
+      if (error !== undefined) {
+        if (error.code === "TOKEN_REUSED") this.audience.warn(member, error);
+        arrival.refused(error);
+        return;
+      }
+      const [entry] = result instanceof RostrumError ? [] : result.entries;
+      if (entry?.type === "resumed") this.welcome(arrival, member, entry.incarnation);
+    });
+  }
+
+  private welcome(arrival: Arrival<C>, member: MemberId, incarnation: number): void {
+    this.absent.delete(member);
+    if (arrival.accepted(member)) this.audience.admit(arrival, member, incarnation, this.state);
+    else this.miss(member, incarnation, this.effects.now());
+  }
+
+  /** Commands of an attached member, in the order of their seqs. */
+  commands(connection: C, seq: number, commands: readonly MemberCommand[], answered: () => void): void {
+    const from = this.audience.confirm(connection);
+    if (from === undefined) return answered();
+    let open = commands.length;
+    let next = seq;
+    for (const command of commands) {
+      const first = next;
+      next += command.type === "messages" ? command.items.length : 1;
+      this.submit({ from: { ...from, seq: first }, command }, (result) => {
+        if (!(result instanceof RostrumError)) {
+          for (const refusal of result.refusals) this.audience.refuse(connection, refusal);
+        }
+        open -= 1;
+        if (open === 0) answered();
+      });
+    }
+  }
+
+  /** Passes on what is not logged: at once, to those who are here, or not at all. */
+  relay(
+    from: MemberId | null,
+    event: string,
+    args: readonly unknown[],
+    to: readonly MemberId[] | undefined,
+    sender?: C,
+  ): void {
+    const { config, members } = this.state;
+    const guard = Object.hasOwn(config.guards, event) ? config.guards[event] : undefined;
+    if (from !== null) {
+      const roles = members.get(from)?.roles ?? [];
+      if (!may(config, roles, "volatile", event)) return;
+      if (guard !== undefined && grantOf(this.state, guard, from) === undefined) return;
+    }
+    const frame: ServerFrame = { type: "volatile-event", session: this.options.session, from, event, args };
+    if (to === undefined) this.effects.broadcast(frame, sender === undefined ? [] : [sender]);
+    else this.effects.send(this.audience.connectionsOf(to), frame);
+  }
+
+  /** The connection is gone. Its member is expected back; it counts as dropped after the flicker. */
+  detach(connection: C): void {
+    const left = this.audience.dismiss(connection);
+    if (left !== undefined) this.miss(left.member, left.incarnation, this.effects.now());
+  }
+
+  private miss(member: MemberId, incarnation: number, since: Time): void {
+    if (this.state.members.get(member)?.presence !== "connected") return;
+    this.absent.set(member, { incarnation, since });
+    this.setAlarm();
+  }
+
+  /** The alarm rang. */
+  wake(): void {
+    if (this.phase === "loading" || this.phase === "failed") return;
+    const now = this.effects.now();
+    for (const [member, { incarnation, since }] of this.absent) {
+      if (since + this.options.flicker > now) continue;
+      this.absent.delete(member);
+      this.submit({ from: null, command: { type: "drop", member, incarnation, since } });
+    }
+    if (this.deadline <= now) {
+      // Until the tick is stored the deadline stands in the past; the alarm must not ring for it again.
+      this.deadline = Infinity;
+      this.submit({ from: null, command: { type: "tick" } }, () => {
+        this.deadline = nextDeadline(this.state);
+        this.setAlarm();
+      });
+    }
+    this.setAlarm();
+  }
+
+  /** Some server process died: its members are ours to miss. */
+  nodesChanged(): void {
+    const now = this.effects.now();
+    for (const member of this.state.members.values()) {
+      const lost = member.presence === "connected" && !this.audience.has(member.id) && !this.absent.has(member.id);
+      if (lost && (member.node === this.options.node || !this.effects.alive(member.node))) {
+        this.miss(member.id, member.incarnation, now);
+      }
+    }
+  }
+
+  private setAlarm(): void {
+    let at = this.deadline;
+    for (const { since } of this.absent.values()) at = Math.min(at, since + this.options.flicker);
+    this.effects.alarm(at);
+  }
+
+  /** Entries that somebody appended. Perhaps ours, perhaps late, perhaps with a hole before them. */
+  followed(entries: readonly Entry[]): void {
+    const news = entries.filter((entry) => entry.offset > this.state.head);
+    const [first] = news;
+    if (first === undefined || this.phase === "failed") return;
+    const undisturbed = this.phase === "idle" || this.phase === "deferred";
+    if (undisturbed && first.offset === this.state.head + 1) this.advance(news, foldAll(this.state, news));
+    else {
+      this.behind = true;
+      if (this.phase === "idle") this.resume();
+    }
+  }
+
+  /** Others appended while we were busy: read on before anything else. */
+  private behind = false;
+
+  private restore(loaded: Loaded): void {
+    if (loaded.snapshot !== undefined) {
+      this.state = fromRecord(loaded.snapshot.state);
+      this.marks = loaded.snapshot.marks;
+      this.bytes = this.marks.at(-1)?.bytes ?? 0;
+      this.saved = this.state.head;
+    }
+    this.audience.begin(loaded.first, this.state.head);
+    if (loaded.head === 0) {
+      const { session, config } = this.options;
+      const birth = this.effects.newBirth();
+      this.queue.unshift({
+        envelope: { from: null, command: { type: "open", session, birth, config } },
+        answer: () => {},
+      });
+      this.loaded();
+    } else this.catchUp(() => this.loaded());
+  }
+
+  private loaded(): void {
+    if (this.state.head > 0 && JSON.stringify(this.state.config) !== JSON.stringify(this.options.config)) {
+      this.queue.push({
+        envelope: { from: null, command: { type: "configure", config: this.options.config } },
+        answer: () => {},
+      });
+    }
+    this.deadline = nextDeadline(this.state);
+    this.phase = "idle";
+    this.nodesChanged();
+    for (const arrival of this.waiting.splice(0)) {
+      // The birth of a new log is known only when its first entry is stored.
+      if (this.state.head === 0) this.submit({ from: null, command: { type: "tick" } }, () => this.attach(arrival));
+      else this.attach(arrival);
+    }
+    this.resume();
+    this.setAlarm();
+  }
+
+  /** Reads on from our head until the log has no more. */
+  private catchUp(then: () => void): void {
+    this.phase = "catching-up";
+    this.effects.read(this.state.head, 1_000, (entries) => {
+      if (entries instanceof RostrumError) return this.fail(entries);
+      const news = entries.filter((entry) => entry.offset > this.state.head);
+      if (news.length === 0) return then();
+      this.advance(news, foldAll(this.state, news));
+      this.catchUp(then);
+    });
+  }
+
+  private resume(): void {
+    if (this.behind) {
+      this.behind = false;
+      return this.catchUp(() => this.resume());
+    }
+    this.phase = "idle";
+    if (this.queue.length > 0) this.plan();
+  }
+
+  private plan(): void {
+    this.phase = "deferred";
+    this.effects.defer(() => this.decide());
+  }
+
+  private decide(): void {
+    if (this.phase !== "deferred") return;
+    const batch = this.queue;
+    this.queue = [];
+    const deciding = beginDeciding(this.state, this.effects.now());
+    const results = batch.map(({ envelope }): Result => {
+      const from = deciding.entries.length;
+      const vetoed = this.veto(envelope, deciding);
+      const refusals = vetoed === undefined ? decideInto(deciding, envelope) : [vetoed];
+      return { entries: deciding.entries.slice(from), refusals };
+    });
+    const { state, entries } = decided(deciding);
+    const answer = (moved = 0): void =>
+      batch.forEach((work, index) => {
+        const { entries: led = [], refusals = [] } = results[index] ?? {};
+        work.answer({
+          entries: moved === 0 ? led : led.map((entry) => ({ ...entry, offset: entry.offset + moved })),
+          refusals,
+        });
+      });
+    if (entries.length === 0) {
+      this.phase = "idle";
+      answer();
+      if (this.phase === "idle") this.resume();
+      return;
+    }
+    this.phase = "appending";
+    const { control, head } = this.state;
+    const condition = entries.some(isControl) ? { control, head } : { control };
+    this.effects.append(condition, entries, (appended) => {
+      if (this.phase !== "appending") return;
+      if (appended instanceof RostrumError) {
+        for (const work of batch) work.answer(appended);
+        return this.fail(appended);
+      }
+      if (!appended.ok) {
+        this.queue = [...batch, ...this.queue];
+        return this.catchUp(() => this.resume());
+      }
+      this.bytes += appended.bytes;
+      if (appended.first === head + 1) {
+        this.advance(entries, state);
+        answer();
+        this.resume();
+      } else {
+        // Others' messages came in between; ours were moved up behind them. The log tells both.
+        this.catchUp(() => {
+          answer(appended.first - head - 1);
+          this.resume();
+        });
+      }
+    });
+  }
+
+  private veto({ from, command }: Envelope, deciding: Deciding): Refusal | undefined {
+    if (from === null || this.options.authorize === undefined) return undefined;
+    const error = this.options.authorize(from.member, command as MemberCommand, deciding.state);
+    const count = command.type === "messages" ? command.items.length : 1;
+    return error === undefined ? undefined : { seq: from.seq, count, error };
+  }
+
+  /** These entries are in the log: make them ours and tell everybody. */
+  private advance(entries: readonly Entry[], state: SessionState): void {
+    const { control } = this.state;
+    this.state = state;
+    if (state.control !== control) {
+      this.deadline = nextDeadline(state);
+      this.setAlarm();
+      for (const entry of entries) if (entry.type === "left") this.audience.expel(entry);
+      for (const entry of entries)
+        if (entry.type === "resumed") this.audience.supersede(entry.member, entry.incarnation);
+    }
+    this.audience.extend(entries, state);
+    this.effects.stored(entries, state);
+    if (state.head - this.saved >= this.options.snapshotEvery) this.save();
+  }
+
+  /** Saves the folded state, then lets go of what retention no longer wants, never above what is saved. */
+  save(done: () => void = () => {}): void {
+    if (this.saving || this.state.head === this.saved || this.phase === "failed") return done();
+    this.saving = true;
+    const { head, at } = this.state;
+    const marks = [...this.marks, { offset: head, at, bytes: this.bytes }];
+    const below = trimLine(marks, this.options.retention, this.effects.now());
+    const kept = marks.filter((mark) => mark.offset >= below - 1);
+    this.effects.snapshot({ state: toRecord(this.state), marks: kept }, (error) => {
+      this.saving = false;
+      if (error === undefined) {
+        this.saved = head;
+        this.marks = kept;
+        if (below > this.audience.first) {
+          this.audience.trimmed(below);
+          this.effects.trim(below);
+        }
+      }
+      done();
+    });
+  }
+
+  /** The store's answer is unknown: forget everything, let the members come back to a host that loads anew. */
+  private fail(error: RostrumError): void {
+    if (this.phase === "failed") return;
+    this.phase = "failed";
+    for (const work of this.queue.splice(0)) work.answer(error);
+    this.effects.alarm(Infinity);
+    for (const arrival of this.waiting.splice(0)) arrival.refused(error);
+    this.audience.disband(error);
+    this.effects.failed(error);
+  }
+
+  /** Lets everybody go, because the server goes. */
+  disband(error: RostrumError): void {
+    this.fail(error);
+  }
+}

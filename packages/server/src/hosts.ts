@@ -1,0 +1,209 @@
+/** The sessions at work on this server, each with its host, and the rim that does what a host asks for. */
+
+import { randomUUID } from "node:crypto";
+import {
+  type Entry,
+  type MemberId,
+  memberId,
+  RostrumError,
+  type SessionId,
+  type SessionState,
+  type UserId,
+  wireEvent,
+} from "@rostrum/protocol";
+import createDebug from "debug";
+import type { Namespace } from "socket.io";
+import { Host, type HostEffects } from "./host.ts";
+import type { Settings } from "./options.ts";
+import type { Seat } from "./seat.ts";
+import { makeToken } from "./token.ts";
+
+const debug: createDebug.Debugger = createDebug("rostrum:host");
+
+export type StoredListener = (entries: readonly Entry[], state: SessionState) => void;
+
+/** What a store threw becomes a typed error; a typed one stays what it is. */
+const storeError = (session: SessionId, verb: string, cause: unknown): RostrumError =>
+  cause instanceof RostrumError
+    ? cause
+    : new RostrumError(
+        "STORE_FAILED",
+        `The store could not ${verb} for session "${session}": ${cause instanceof Error ? cause.message : String(cause)}. Members stay connected to their outboxes and come back.`,
+        { session, verb },
+        { cause },
+      );
+
+export class Hosts {
+  readonly node: string = randomUUID();
+  private readonly running = new Map<SessionId, { readonly host: Host<Seat>; readonly stop: () => void }>();
+  private readonly listeners = new Map<SessionId, Set<StoredListener>>();
+
+  constructor(
+    private readonly nsp: Namespace,
+    private readonly settings: Settings,
+    private readonly secret: Uint8Array,
+    private readonly onFailure: (session: SessionId, error: RostrumError) => void,
+  ) {}
+
+  get size(): number {
+    return this.running.size;
+  }
+
+  /** The session's host, loaded if need be. */
+  get(session: SessionId): Host<Seat> {
+    return this.running.get(session)?.host ?? this.start(session);
+  }
+
+  listen(session: SessionId, listener: StoredListener): () => void {
+    const set = this.listeners.get(session) ?? new Set();
+    this.listeners.set(session, set.add(listener));
+    return () => {
+      set.delete(listener);
+      if (set.size === 0 && this.listeners.get(session) === set) this.listeners.delete(session);
+    };
+  }
+
+  /** Saves every session's state and lets go of all. */
+  async close(error: RostrumError): Promise<void> {
+    await Promise.all(
+      [...this.running.values()].map(async ({ host, stop }) => {
+        await new Promise<void>((resolve) => host.save(resolve));
+        host.disband(error);
+        stop();
+      }),
+    );
+    this.running.clear();
+  }
+
+  private start(session: SessionId): Host<Seat> {
+    const { store, config, retention, snapshotEvery, flicker, authorize, idle } = this.settings;
+    const room = `rostrum:${session}`;
+    const ids = (seats: readonly Seat[]): string[] => seats.map(({ socket }) => socket.id);
+    const attempt = <T>(verb: string, work: Promise<T>, done: (result: T | RostrumError) => void): void => {
+      work.then(done, (cause: unknown) => done(storeError(session, verb, cause)));
+    };
+    let alarm: NodeJS.Timeout | undefined;
+    let flush: { readonly at: number; readonly timer: NodeJS.Timeout | undefined } | undefined;
+    const doFlush = (): void => {
+      flush = undefined;
+      if (!stopped) host.audience.flush(host.current);
+    };
+    let stopped = false;
+
+    const effects: HostEffects<Seat> = {
+      now: Date.now,
+      load: (done) => attempt("load", store.load(session), done),
+      append: (condition, entries, done) => attempt("append", store.append(session, condition, entries), done),
+      read: (after, limit, done) => attempt("read", store.read(session, after, limit), done),
+      snapshot: (snapshot, done) =>
+        attempt("save a snapshot", store.snapshot(session, snapshot), (result) => {
+          if (result instanceof RostrumError) debug("%s: %s", session, result.message);
+          done(result instanceof RostrumError ? result : undefined);
+        }),
+      trim: (below) =>
+        attempt("trim", store.trim(session, below), (result) => {
+          if (result instanceof RostrumError) debug("%s: %s", session, result.message);
+        }),
+      defer: (then) => void setImmediate(then),
+      alarm: (at) => {
+        clearTimeout(alarm);
+        alarm = undefined;
+        if (at === Infinity || stopped) return;
+        // Node's timers end at 2^31 ms; a later alarm is set again when this one rings.
+        alarm = setTimeout(() => host.wake(), Math.min(Math.max(0, at - Date.now()), 2_000_000_000)).unref();
+      },
+      alive: (node) => node === this.node || (store.alive?.(node) ?? false),
+      newBirth: randomUUID,
+      newMember: () => memberId(randomUUID()),
+      stored: (entries, state) => {
+        for (const listener of this.listeners.get(session) ?? []) listener(entries, state);
+      },
+      failed: (error) => {
+        debug("%s failed: %s", session, error.message);
+        stop();
+        if (this.running.get(session)?.host === host) this.running.delete(session);
+        this.onFailure(session, error);
+      },
+      send: (seats, frame) => {
+        const [only] = seats;
+        if (only !== undefined && seats.length === 1) only.socket.emit(wireEvent, [frame]);
+        else if (seats.length > 0) this.nsp.local.to(ids(seats)).emit(wireEvent, [frame]);
+      },
+      broadcast: (frame, except) => {
+        const audience = this.nsp.local.to(room);
+        (except.length === 0 ? audience : audience.except(ids(except))).emit(wireEvent, [frame]);
+      },
+      live: (seat, on) => void (on ? seat.socket.join(room) : seat.socket.leave(room)),
+      closed: (seat, frame) => {
+        seat.gone.abort();
+        seat.socket.emit(wireEvent, [frame]);
+      },
+      flushIn: (milliseconds) => {
+        const at = milliseconds === 0 ? 0 : Date.now() + milliseconds;
+        if (flush !== undefined && flush.at <= at) return;
+        clearTimeout(flush?.timer);
+        if (milliseconds === 0) {
+          flush = { at, timer: undefined };
+          queueMicrotask(doFlush);
+        } else flush = { at, timer: setTimeout(doFlush, milliseconds) };
+      },
+      token: (member, incarnation) => this.token(host, member, incarnation),
+      terms: ({ version, features, limits }) => ({ version, features, limits }),
+    };
+    const host: Host<Seat> = new Host(
+      {
+        session,
+        node: this.node,
+        config,
+        retention,
+        snapshotEvery,
+        flicker,
+        ...(authorize === undefined
+          ? {}
+          : {
+              authorize: (id, command, state) => {
+                const member = state.members.get(id);
+                if (member === undefined) return undefined;
+                try {
+                  const answer = authorize({ member, command, state });
+                  if (answer === true) return undefined;
+                  if (answer instanceof RostrumError) return answer;
+                } catch (cause) {
+                  debug("authorize threw: %o", cause);
+                }
+                return new RostrumError("FORBIDDEN", `The app does not permit ${command.type}; nothing was stored.`, {
+                  permission: command.type,
+                });
+              },
+            }),
+      },
+      effects,
+    );
+    const unfollow = store.follow(session, (entries) => host.followed(entries));
+    // A session in which nobody is left is put away; everything it needs stands in the store.
+    const rest = setInterval(() => {
+      if (!host.resting || this.listeners.has(session)) return;
+      host.save(() => {
+        if (!host.resting || this.listeners.has(session)) return;
+        stop();
+        this.running.delete(session);
+      });
+    }, idle).unref();
+    const stop = (): void => {
+      stopped = true;
+      clearTimeout(alarm);
+      clearTimeout(flush?.timer);
+      clearInterval(rest);
+      unfollow();
+    };
+    this.running.set(session, { host, stop });
+    debug("%s: started", session);
+    return host;
+  }
+
+  private token(host: Host<Seat>, member: MemberId, incarnation: number): string {
+    const { session, birth, members } = host.current;
+    const user = members.get(member)?.user ?? ("" as UserId);
+    return makeToken(this.secret, { session, birth, member, user }, incarnation);
+  }
+}

@@ -1,0 +1,4 @@
+/** What the simulated world needs: the host without its rim. No promise of stability. */
+
+export { Host, type HostEffects, type HostOptions } from "./host.ts";
+export { makeToken, readToken } from "./token.ts";

@@ -1,0 +1,150 @@
+/** What an app says when it attaches sessions to its Socket.IO server, and what that comes to. */
+
+import {
+  defaultConfig,
+  defaultFloor,
+  defaultLimits,
+  type FloorConfig,
+  type History,
+  type Limits,
+  type Member,
+  type MemberCommand,
+  RostrumError,
+  type SessionConfig,
+  type SessionId,
+  type SessionState,
+  type Time,
+} from "@rostrum/protocol";
+import type { Socket } from "socket.io";
+import { defaultRetention, type Retention } from "./retention.ts";
+import type { Store } from "./store.ts";
+
+/** Who somebody is, as the app sees it. */
+export interface Identity {
+  readonly user: string;
+  readonly name?: string;
+  /** Names from the `roles` option; default `["member"]`. */
+  readonly roles?: readonly string[];
+  /** Until when this holds, milliseconds since 1970. The client is asked for a fresh `auth` before that. */
+  readonly expiresAt?: Time;
+}
+
+export interface AuthenticateContext {
+  /** What the client's `auth` option answered. */
+  readonly auth: unknown;
+  readonly session: SessionId;
+  /** Whether a member is being taken up again. Decide as freshly as at the first time: access may have been withdrawn. */
+  readonly resume: boolean;
+  readonly handshake: Socket["handshake"];
+  /** Fires when the connection is gone or the time for an answer is over. */
+  readonly signal: AbortSignal;
+}
+
+export interface SessionsOptions {
+  readonly store: Store;
+  /**
+   * Runs at every open and every resume. Answer who it is, or `null` to refuse for good (AUTH_REFUSED). What it throws
+   * counts as a passing failure (AUTH_FAILED, the client tries again) unless it is a `RostrumError`.
+   * Without it everybody is let in as a user of their own.
+   */
+  readonly authenticate?: (context: AuthenticateContext) => Promise<Identity | null> | Identity | null;
+  /** Role → permissions: `emit`, `emit:note`, `volatile`, `floor`, `floor:mic`, `sync`, `moderate`, `end`, `*`. */
+  readonly roles?: Readonly<Record<string, readonly string[]>>;
+  readonly floors?: Readonly<Record<string, Partial<FloorConfig>>>;
+  /** Event → floor: only a holder may emit it. */
+  readonly guards?: Readonly<Record<string, string>>;
+  /** The escape hatch: the last word on a member's command, before it is stored. Answer `true`, or why not. Synchronous. */
+  readonly authorize?: (context: {
+    readonly member: Member;
+    readonly command: MemberCommand;
+    readonly state: SessionState;
+  }) => boolean | RostrumError;
+  readonly history?: History;
+  readonly limits?: Partial<Limits> & {
+    /** Messages a second that a member may send on average; what comes faster waits. */
+    readonly rate?: number;
+    /** Messages that a member may send at once. */
+    readonly burst?: number;
+    readonly members?: number;
+    /** Members one user may have attached to this server at once, over all sessions. */
+    readonly sessionsPerUser?: number;
+    readonly syncPoints?: number;
+  };
+  readonly retention?: Partial<Retention>;
+  /** Offsets after which the state is saved; default 1,000. */
+  readonly snapshotEvery?: number;
+  /** Milliseconds without a connection after which the others see a member as dropped; default 2,000. */
+  readonly flicker?: number;
+  /** Milliseconds after a drop when a member counts as left; default an hour. */
+  readonly memberGrace?: number;
+  /** Milliseconds after that during which it can still come back as itself; default 7 days. */
+  readonly forgetAfter?: number;
+  /** Milliseconds after which a session without anybody is put away; default 60,000. */
+  readonly idle?: number;
+  /** Milliseconds that `authenticate` may take; default 10,000. */
+  readonly authenticateWithin?: number;
+  /** Milliseconds after `expiresAt` before a member without a fresh auth is let go; default 30,000. */
+  readonly authGrace?: number;
+}
+
+export interface Settings {
+  readonly store: Store;
+  readonly config: SessionConfig;
+  readonly limits: Limits;
+  readonly rate: number;
+  readonly burst: number;
+  readonly sessionsPerUser: number;
+  readonly retention: Retention;
+  readonly snapshotEvery: number;
+  readonly flicker: number;
+  readonly idle: number;
+  readonly authenticateWithin: number;
+  readonly authGrace: number;
+  readonly authenticate: SessionsOptions["authenticate"];
+  readonly authorize: SessionsOptions["authorize"];
+}
+
+const usage = (message: string): never => {
+  throw new RostrumError("USAGE", message);
+};
+
+/** @throws RostrumError USAGE for options that contradict themselves. */
+export const settle = (options: SessionsOptions): Settings => {
+  const { limits = {}, floors = {}, guards = {}, roles = defaultConfig.roles } = options;
+  const { rate = 1_000, burst = 2_000, members, sessionsPerUser = 100, syncPoints, ...conversation } = limits;
+  const config: SessionConfig = {
+    floors: Object.fromEntries(Object.entries(floors).map(([name, floor]) => [name, { ...defaultFloor, ...floor }])),
+    guards,
+    roles,
+    history: options.history ?? defaultConfig.history,
+    maxMembers: members ?? defaultConfig.maxMembers,
+    maxSyncPoints: syncPoints ?? defaultConfig.maxSyncPoints,
+    memberGrace: options.memberGrace ?? defaultConfig.memberGrace,
+    forgetAfter: options.forgetAfter ?? defaultConfig.forgetAfter,
+  };
+  for (const [event, floor] of Object.entries(guards)) {
+    if (!Object.hasOwn(config.floors, floor))
+      usage(`guards: "${event}" is guarded by the floor "${floor}", which is not in floors.`);
+  }
+  for (const [name, { capacity, maxQueue }] of Object.entries(config.floors)) {
+    if (!(capacity >= 1)) usage(`floors: "${name}" has capacity ${capacity}; at least 1 is due.`);
+    if (!(maxQueue >= 0)) usage(`floors: "${name}" has maxQueue ${maxQueue}; at least 0 is due.`);
+  }
+  if (!(rate > 0 && burst > 0)) usage(`limits: rate ${rate} and burst ${burst} must be above 0.`);
+  return {
+    store: options.store,
+    config,
+    limits: { ...defaultLimits, ...conversation },
+    rate,
+    burst,
+    sessionsPerUser,
+    retention: { ...defaultRetention, ...options.retention },
+    snapshotEvery: options.snapshotEvery ?? 1_000,
+    flicker: options.flicker ?? 2_000,
+    idle: options.idle ?? 60_000,
+    authenticateWithin: options.authenticateWithin ?? 10_000,
+    authGrace: options.authGrace ?? 30_000,
+    authenticate: options.authenticate,
+    authorize: options.authorize,
+  };
+};

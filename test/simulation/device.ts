@@ -1,0 +1,329 @@
+/** A browser: a disk that keeps committed transactions, and pages that run the real client engine until they die. */
+
+import { backoff, Engine, Pulse, type Resumption, readRecord, type Transaction } from "@rostrum/client/internal";
+import type { Entry, MemberCommand, MemberId, Offset, RostrumError, ServerFrame } from "@rostrum/protocol";
+import type { Scheduler } from "@rostrum/testing";
+import { SimConnection } from "./network.ts";
+import { type SimNode, session } from "./node.ts";
+import type { Sabotage } from "./sabotage.ts";
+
+/** One thing an app sent, and what became of it. */
+export interface Sent {
+  readonly id: string;
+  readonly scope: string;
+  readonly command: MemberCommand;
+  queued: boolean;
+  stored: Offset | undefined;
+  refused: RostrumError | undefined;
+  /** Its page died, and what it knew with it. */
+  orphaned: boolean;
+}
+
+/** The app in a page: remembers what it was told. Its state is what it keeps by checkpoint. */
+export interface AppState {
+  readonly seen: readonly (readonly [Offset, string])[];
+  readonly from: Offset | undefined;
+}
+
+const clone = <T>(value: T): T => structuredClone(value);
+
+export class Device {
+  readonly disk = new Map<string, Map<string, unknown>>();
+  readonly locks = new Map<string, Page>();
+  private scopes = 0;
+
+  constructor(
+    readonly scheduler: Scheduler,
+    readonly user: string,
+    readonly sabotage: Sabotage,
+  ) {}
+
+  /** Takes the scope that the tab remembers, or one of a dead tab, or a new one. */
+  claim(page: Page, remembered: string | undefined): string {
+    const free = (scope: string): boolean => !this.locks.has(scope) || this.sabotage === "share-identity";
+    const candidates = [...(remembered === undefined ? [] : [remembered]), ...this.disk.keys()];
+    const scope = candidates.find(free) ?? `${this.user}/${(this.scopes += 1)}`;
+    this.locks.set(scope, page);
+    return scope;
+  }
+
+  /** At some moment of the wait the transaction is on the disk, as a whole. `alive` is asked at that moment. */
+  commit(scope: string, { set, remove }: Transaction, alive: () => boolean, done: () => void): void {
+    const { scheduler, sabotage } = this;
+    const copies = set.map(([key, value]) => [key, clone(value)] as const);
+    const write = (): void => {
+      const values = this.disk.get(scope) ?? new Map<string, unknown>();
+      for (const key of remove) values.delete(key);
+      for (const [key, value] of copies) {
+        if (sabotage === "forget-the-outbox" && key.startsWith("out/")) continue;
+        if (sabotage === "half-transactions" && key !== "meta" && scheduler.chance(0.3)) continue;
+        values.set(key, value);
+      }
+      if (values.size > 0) this.disk.set(scope, values);
+      else this.disk.delete(scope);
+    };
+    const wait = scheduler.chance(0.1) ? scheduler.between(20, 300) : scheduler.between(0, 8);
+    scheduler.later(wait, () => {
+      // A page that dies takes along what was not yet on the disk, mostly.
+      if (alive() || scheduler.chance(0.3)) write();
+      scheduler.later(scheduler.between(0, 3), () => alive() && done());
+    });
+    if (sabotage === "commit-before-disk") {
+      // The answer overtakes the disk.
+      scheduler.later(0, () => alive() && done());
+    }
+  }
+}
+
+export class Page {
+  readonly engine: Engine;
+  readonly scope: string;
+  alive = true;
+  seen: [Offset, string][] = [];
+  /** The app's knowledge begins after this offset. */
+  from: Offset | undefined;
+  readonly gaps: { readonly from: Offset; readonly to: Offset }[] = [];
+  readonly resumptions: Resumption[] = [];
+  readonly violations: string[] = [];
+  private connection: SimConnection | undefined;
+  private pulse: Pulse | undefined;
+  private attempt = 0;
+  private cancelAlarm: () => void = () => {};
+  private cancelBeat: () => void = () => {};
+  private cancelDial: () => void = () => {};
+
+  constructor(
+    readonly device: Device,
+    remembered: string | undefined,
+    private readonly route: () => SimNode,
+    private readonly latency: () => number,
+    private readonly sent: Sent[],
+    /** How the app's handlers behave. */
+    asyncHandlers: boolean,
+    keepsState: boolean,
+  ) {
+    const { scheduler, sabotage } = device;
+    this.scope = device.claim(this, remembered);
+    const alive = (): boolean => this.alive;
+    this.engine = new Engine(
+      {
+        session,
+        history: { last: 50 },
+        required: [],
+        outboxCommands: 200,
+        outboxBytes: 100_000,
+        keepsState,
+        checkpointEvery: 5,
+      },
+      {
+        now: () => scheduler.now,
+        send: (frames) => this.connection?.up(frames),
+        commit: (transaction, done) => {
+          let told = false;
+          device.commit(this.scope, transaction, alive, () => {
+            if (told) return;
+            told = true;
+            done(undefined);
+          });
+        },
+        deliver: (entry, replayed, done) => {
+          const run = (): void => this.handle(entry, replayed);
+          if (sabotage === "cursor-before-handlers") {
+            scheduler.later(scheduler.between(1, 40), () => alive() && run());
+            return done();
+          }
+          if (!asyncHandlers || scheduler.chance(0.5)) {
+            run();
+            return done();
+          }
+          scheduler.later(scheduler.between(0, 30), () => {
+            if (!alive()) return;
+            run();
+            done();
+          });
+        },
+        checkpoint: () => clone({ seen: this.seen, from: this.from } satisfies AppState),
+        restore: (state) => {
+          const { seen, from } = clone(state) as AppState;
+          this.seen = seen.map(([offset, id]) => [offset, id]);
+          this.from = from;
+        },
+        defer: (then) => void scheduler.later(0, () => alive() && then()),
+        alarm: (at) => {
+          this.cancelAlarm();
+          if (at !== Infinity)
+            this.cancelAlarm = scheduler.later(at - scheduler.now, () => alive() && this.engine.wake());
+        },
+        changed: () => {},
+        resumed: (resumption) => {
+          this.resumptions.push(resumption);
+          if (resumption.outcome === "joined") this.from = resumption.from;
+          if (resumption.gap !== undefined) this.gaps.push(resumption.gap);
+        },
+        volatile: () => {},
+        warn: () => {},
+        auth: (_, done) => void scheduler.later(scheduler.between(0, 5), () => alive() && done(device.user)),
+        reconnect: () => this.hangUp(0),
+        newInstance: () => `i${scheduler.between(0, 1e9)}`,
+      },
+    );
+    // Reading the disk takes its time; what is emitted meanwhile must not be lost.
+    scheduler.later(scheduler.between(0, 10), () => {
+      if (!this.alive) return;
+      const values = new Map([...(device.disk.get(this.scope) ?? [])].map(([key, value]) => [key, clone(value)]));
+      let kept = readRecord(values);
+      if (kept !== undefined && sabotage === "forget-the-reserve")
+        kept = { ...kept, meta: { ...kept.meta, reserved: 1 } };
+      if (kept?.meta.checkpoint !== undefined && sabotage === "replay-what-is-in-the-checkpoint") {
+        kept = {
+          ...kept,
+          meta: { ...kept.meta, checkpoint: { ...kept.meta.checkpoint, offset: kept.meta.checkpoint.offset - 3 } },
+          tail: [...this.sabotagedTail, ...kept.tail],
+        };
+      }
+      this.engine.load(kept);
+    });
+    if (sabotage === "no-rewind") this.engine.outbox.rewind = () => 0;
+    this.dial();
+  }
+
+  /** For one sabotage: entries that are in the checkpoint already. */
+  private get sabotagedTail(): readonly Entry[] {
+    const state = (
+      this.device.disk.get(this.scope)?.get("meta") as { checkpoint?: { offset: Offset; state: AppState } } | undefined
+    )?.checkpoint;
+    const last = state?.state.seen.at(-1);
+    return last === undefined || state === undefined
+      ? []
+      : [{ type: "messages", by: null, offset: state.offset, at: 0, items: [["note", last[1]]] }];
+  }
+
+  private handle(entry: Entry, replayed: boolean): void {
+    if (entry.type !== "messages") return;
+    entry.items.forEach(([, id], index) => {
+      const offset = entry.offset + index;
+      const last = this.seen.at(-1);
+      if (last !== undefined && offset <= last[0]) {
+        this.violations.push(
+          `${this.scope} was given #${offset} (${String(id)}) after #${last[0]}${replayed ? " in a replay" : ""}`,
+        );
+      }
+      this.seen.push([offset, String(id)]);
+    });
+  }
+
+  get live(): boolean {
+    return this.alive && this.engine.phase.kind === "live";
+  }
+
+  submit(command: MemberCommand, id: string): Sent | undefined {
+    const sent: Sent = {
+      id,
+      scope: this.scope,
+      command,
+      queued: false,
+      stored: undefined,
+      refused: undefined,
+      orphaned: false,
+    };
+    try {
+      this.engine.submit(command, 50, {
+        queued: () => (sent.queued = true),
+        stored: ({ offset }) => (sent.stored = offset),
+        refused: (error) => (sent.refused = error),
+      });
+    } catch {
+      return undefined;
+    }
+    this.sent.push(sent);
+    return sent;
+  }
+
+  release(): void {
+    this.engine.release({ queued: () => {}, stored: () => {}, refused: () => {} });
+  }
+
+  // ---- the link, in virtual time ----
+
+  private dial(): void {
+    if (!this.alive || this.engine.phase.kind === "closed") return;
+    const { scheduler } = this.device;
+    const connection: SimConnection = new SimConnection(
+      scheduler,
+      this.route(),
+      {
+        opened: () => {
+          if (this.connection !== connection) return;
+          this.attempt = 0;
+          this.pulse = new Pulse({ every: 3_000, within: 2_000 }, scheduler.now);
+          this.beat();
+          this.engine.connect();
+        },
+        frames: (frames: readonly ServerFrame[]) => {
+          if (this.connection !== connection || !this.alive) return;
+          for (const frame of frames) {
+            if (frame.type === "pong") this.pulse?.answered(frame.n, scheduler.now);
+            this.engine.frame(frame);
+          }
+        },
+        lost: () => {
+          if (this.connection === connection) this.hangUp(backoff(this.attempt++, scheduler.random()));
+        },
+      },
+      this.latency,
+    );
+    this.connection = connection;
+    // A connection that does not come about is given up.
+    this.cancelBeat();
+    this.cancelBeat = scheduler.later(
+      5_000,
+      () => this.connection === connection && this.hangUp(backoff(this.attempt++, scheduler.random())),
+    );
+  }
+
+  private beat(): void {
+    const { pulse } = this;
+    const { scheduler } = this.device;
+    this.cancelBeat();
+    if (pulse === undefined) return;
+    this.cancelBeat = scheduler.later(pulse.deadline - scheduler.now, () => {
+      if (!this.alive || this.pulse !== pulse) return;
+      const due = pulse.tick(scheduler.now);
+      if (due === "dead") return this.hangUp(0);
+      if (due !== undefined) this.connection?.up([{ type: "ping", n: due.ping }]);
+      this.beat();
+    });
+  }
+
+  private hangUp(wait: number): void {
+    const { connection } = this;
+    this.connection = undefined;
+    this.pulse = undefined;
+    this.cancelBeat();
+    if (connection !== undefined && !connection.clientGone) connection.hangUp();
+    this.engine.disconnect();
+    this.cancelDial();
+    if (this.alive) this.cancelDial = this.device.scheduler.later(wait, () => this.dial());
+  }
+
+  get link(): SimConnection | undefined {
+    return this.connection;
+  }
+
+  /** Everything in memory is gone. What the page had not been told of its commands, nobody will be told. */
+  crash(): void {
+    if (!this.alive) return;
+    this.alive = false;
+    this.cancelAlarm();
+    this.cancelBeat();
+    this.cancelDial();
+    this.connection?.hangUp();
+    if (this.device.locks.get(this.scope) === this) this.device.locks.delete(this.scope);
+    for (const sent of this.sent)
+      if (sent.scope === this.scope && sent.stored === undefined && sent.refused === undefined) sent.orphaned = true;
+  }
+
+  get member(): MemberId | undefined {
+    return this.engine.member;
+  }
+}

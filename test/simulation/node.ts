@@ -1,0 +1,284 @@
+/** A server process: the real host, with a rim of virtual time around it. It can be killed at any moment. */
+
+import {
+  type ClientFrame,
+  defaultLimits,
+  features,
+  type Limits,
+  memberId,
+  parseFrame,
+  type ServerFrame,
+  sessionId,
+  toWire,
+  userId,
+} from "@rostrum/protocol";
+import { Host, type HostEffects, type HostOptions, makeToken, readToken } from "@rostrum/server/internal";
+import type { Scheduler } from "@rostrum/testing";
+import type { SimConnection } from "./network.ts";
+import type { Sabotage } from "./sabotage.ts";
+import type { SimStore } from "./store.ts";
+
+export const session = sessionId("s");
+export const secret: Uint8Array = new Uint8Array(32).fill(7);
+export const limits: Limits = { ...defaultLimits, windowCommands: 8, creditEntries: 20 };
+
+let nextLife = 0;
+
+interface Seat {
+  readonly connection: SimConnection;
+  readonly user: string;
+  gone: boolean;
+}
+
+export class SimNode {
+  up = true;
+  /** Milliseconds by which this process's clock is off. */
+  skew = 0;
+  host: Host<Seat> | undefined;
+  private life = "";
+  private seats = new Map<SimConnection, Seat>();
+  private stop: () => void = () => {};
+
+  constructor(
+    readonly name: string,
+    private readonly scheduler: Scheduler,
+    private readonly store: SimStore,
+    private readonly options: Omit<HostOptions, "node" | "session">,
+    private readonly alive: (life: string) => boolean,
+    private readonly sabotage: Sabotage,
+    private readonly lives: Set<string>,
+  ) {
+    this.start();
+  }
+
+  get now(): number {
+    return this.scheduler.now + this.skew + 1_000_000;
+  }
+
+  private start(): void {
+    this.up = true;
+    this.life = `${this.name}/${(nextLife += 1)}`;
+    this.lives.add(this.life);
+    this.host = undefined;
+  }
+
+  private ensureHost(): Host<Seat> {
+    if (this.host !== undefined) return this.host;
+    const { scheduler, store, life, sabotage } = this;
+    let running = true;
+    const alive = (): boolean => running && this.up && this.life === life;
+    let cancelAlarm = (): void => {};
+    let flush: { at: number; cancel: () => void } | undefined;
+    const live = new Set<Seat>();
+    const send = (seats: readonly Seat[], frame: ServerFrame): void => {
+      for (const { connection } of seats) connection.down([mangle(frame, sabotage)]);
+    };
+    const effects: HostEffects<Seat> = {
+      now: () => this.now,
+      load: (done) => store.load(alive, done),
+      append: (condition, entries, done) => store.append(alive, condition, entries, done),
+      read: (after, limit, done) => store.read(alive, after, limit, done),
+      snapshot: (snapshot, done) => store.save(alive, snapshot, done),
+      trim: (below) => store.trim(below),
+      defer: (then) => void scheduler.later(0, () => alive() && then()),
+      alarm: (at) => {
+        cancelAlarm();
+        if (at === Infinity || sabotage === "no-alarm") return;
+        cancelAlarm = scheduler.later(Math.max(0, at - this.now), () => alive() && host.wake());
+      },
+      alive: (node) => this.alive(node),
+      newBirth: () => `birth-${scheduler.between(0, 1e9)}`,
+      newMember: () => memberId(`m${scheduler.between(0, 1e9)}`),
+      stored: () => {},
+      failed: () => {
+        running = false;
+        cancelAlarm();
+        unfollow();
+        if (this.host === host) this.host = undefined;
+        for (const seat of live) seat.gone = true;
+      },
+      send,
+      broadcast: (frame, except) => {
+        const leaked =
+          sabotage === "leak-private" && frame.type === "entries"
+            ? { ...frame, entries: store.since(frame.after).filter((entry) => entry.offset <= frame.upTo) }
+            : frame;
+        send(
+          [...live].filter((seat) => !except.includes(seat)),
+          leaked,
+        );
+      },
+      live: (seat, on) => void (on ? live.add(seat) : live.delete(seat)),
+      closed: (seat, frame) => {
+        seat.gone = true;
+        seat.connection.down([frame]);
+      },
+      flushIn: (milliseconds) => {
+        const at = scheduler.now + milliseconds;
+        if (flush !== undefined && flush.at <= at) return;
+        flush?.cancel();
+        const cancel = scheduler.later(milliseconds, () => {
+          flush = undefined;
+          if (alive()) host.audience.flush(host.current);
+        });
+        flush = { at, cancel };
+      },
+      token: (member, incarnation) => {
+        const { birth, members } = host.current;
+        const user = members.get(member)?.user ?? userId("");
+        return makeToken(secret, { session, birth, member, user }, incarnation);
+      },
+      terms: () => ({ version: 1, features, limits }),
+    };
+    const host: Host<Seat> = new Host({ ...this.options, session, node: life }, effects);
+    const unfollow = store.follow((entries) => {
+      if (alive()) host.followed(entries);
+    });
+    this.stop = () => {
+      running = false;
+      cancelAlarm();
+      unfollow();
+    };
+    this.host = host;
+    return host;
+  }
+
+  accept(connection: SimConnection): void {
+    if (!this.up) connection.dropServer();
+  }
+
+  receive(connection: SimConnection, frames: readonly ClientFrame[]): void {
+    for (const frame of frames) this.take(connection, parseFrame(frame, limits));
+  }
+
+  private take(connection: SimConnection, frame: ClientFrame): void {
+    const seat = this.seats.get(connection);
+    const { host } = this;
+    switch (frame.type) {
+      case "ping":
+        return connection.down([{ type: "pong", n: frame.n, at: this.now }]);
+      case "open": {
+        // The app is asked who it is; meanwhile the connection may go.
+        const { life } = this;
+        this.scheduler.later(this.scheduler.between(0, 20), () => {
+          if (this.up && this.life === life && !connection.serverGone) this.open(connection, frame);
+        });
+        return;
+      }
+      case "commands":
+        if (seat === undefined || seat.gone || host === undefined) return;
+        return host.commands(seat, this.seqOf(seat, frame.seq), this.sabotaged(frame).commands, () => {});
+      case "processed":
+        if (seat !== undefined && !seat.gone) host?.audience.processed(seat, frame.offset);
+        return;
+      case "detach":
+        if (seat !== undefined) this.leave(seat);
+        return;
+      default:
+    }
+  }
+
+  private seqOf(seat: Seat, seq: number): number {
+    if (this.sabotage !== "number-again") return seq;
+    const member = this.host?.audience.memberOf(seat);
+    return member === undefined ? seq : (this.host?.current.seqs.get(member) ?? 0) + 1;
+  }
+
+  private sabotaged(frame: Extract<ClientFrame, { type: "commands" }>): Extract<ClientFrame, { type: "commands" }> {
+    if (this.sabotage !== "release-without-fence") return frame;
+    const current = this.host?.current;
+    return {
+      ...frame,
+      commands: frame.commands.map((command) => {
+        if (command.type !== "floor-release") return command;
+        const member = this.host?.audience.memberOf([...this.seats.values()].find((seat) => !seat.gone) as Seat);
+        const held =
+          current?.floors.get(command.floor)?.holders.find((grant) => grant.member === member) ??
+          current?.floors.get(command.floor)?.holders[0];
+        return { ...command, fence: held?.fence ?? command.fence };
+      }),
+    };
+  }
+
+  private open(connection: SimConnection, frame: Extract<ClientFrame, { type: "open" }>): void {
+    const before = this.seats.get(connection);
+    if (before !== undefined) this.leave(before);
+    const user = String(frame.auth);
+    const seat: Seat = { connection, user, gone: false };
+    this.seats.set(connection, seat);
+    const host = this.ensureHost();
+    const token = frame.resume;
+    const genuine =
+      token === undefined
+        ? undefined
+        : readToken(
+            secret,
+            { session, birth: frame.cursor?.birth ?? "", member: token.member, user: userId(user) },
+            token.token,
+          );
+    host.attach({
+      connection: seat,
+      join: {
+        type: "join",
+        member: memberId(`m${this.scheduler.between(0, 1e9)}`),
+        user: userId(user),
+        roles: ["member"],
+        node: this.life,
+        instance: frame.instance,
+      },
+      resume: token === undefined || genuine === undefined ? undefined : { member: token.member, incarnation: genuine },
+      cursor: frame.cursor,
+      history: frame.history,
+      accepted: () => !seat.gone && this.seats.get(connection) === seat,
+      refused: (error) => {
+        seat.gone = true;
+        connection.down([{ type: "closed", session: frame.session, error: toWire(error), retryAfter: 200 }]);
+      },
+    });
+  }
+
+  private leave(seat: Seat): void {
+    if (!seat.gone) {
+      seat.gone = true;
+      this.host?.detach(seat);
+    }
+    if (this.seats.get(seat.connection) === seat) this.seats.delete(seat.connection);
+  }
+
+  disconnected(connection: SimConnection): void {
+    const seat = this.seats.get(connection);
+    if (seat !== undefined) this.leave(seat);
+  }
+
+  nodesChanged(): void {
+    if (this.up) this.host?.nodesChanged();
+  }
+
+  /** SIGKILL. Everything in memory is gone; what the store was about to write may or may not be. */
+  kill(): void {
+    if (!this.up) return;
+    this.up = false;
+    this.lives.delete(this.life);
+    this.stop();
+    this.host = undefined;
+    const connections = [...this.seats.keys()];
+    this.seats = new Map();
+    for (const connection of connections) {
+      connection.serverGone = true;
+      this.scheduler.later(this.scheduler.between(0, 30), () => connection.dropClient());
+    }
+  }
+
+  restart(): void {
+    if (!this.up) this.start();
+  }
+}
+
+const mangle = (frame: ServerFrame, sabotage: Sabotage): ServerFrame => {
+  if (sabotage === "cover-too-much" && frame.type === "entries" && frame.entries.length > 2)
+    return { ...frame, upTo: frame.upTo + 1 };
+  if (sabotage === "hide-the-gap" && frame.type === "opened" && frame.outcome.kind === "snapshot") {
+    return { ...frame, outcome: { kind: "reset", why: "member-unknown" } };
+  }
+  return frame;
+};

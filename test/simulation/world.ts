@@ -1,0 +1,507 @@
+/** One history: pages, nodes, a store and a network between them, faults by chance, and then the promises, as code. */
+
+import {
+  defaultConfig,
+  type Entry,
+  emptyState,
+  fold,
+  foldAll,
+  fromRecord,
+  isVisible,
+  lastOffset,
+  type MemberCommand,
+  type MemberId,
+  type SessionConfig,
+  type SessionState,
+  toRecord,
+  toView,
+} from "@rostrum/protocol";
+import { Scheduler } from "@rostrum/testing";
+import { Device, Page, type Sent } from "./device.ts";
+import { SimNode, session } from "./node.ts";
+import type { Sabotage } from "./sabotage.ts";
+import { SimStore } from "./store.ts";
+
+export interface Report {
+  readonly seed: number;
+  readonly violations: readonly string[];
+  readonly events: number;
+  readonly history: readonly string[];
+}
+
+const config: SessionConfig = {
+  ...defaultConfig,
+  floors: {
+    mic: { capacity: 1, grace: 3_000, maxQueue: 3, maxHold: 8_000 },
+    desk: { capacity: 2, grace: 1_000, maxQueue: 10 },
+  },
+  guards: { speak: "mic" },
+  history: { last: 50 },
+  maxMembers: 50,
+  memberGrace: 120_000,
+  forgetAfter: 600_000,
+};
+
+interface Tab {
+  page: Page;
+  readonly device: Device;
+  readonly asyncHandlers: boolean;
+  closed: boolean;
+}
+
+export const play = (seed: number, sabotage: Sabotage = "none", verbose = false): Report => {
+  const world = new World(seed, sabotage, verbose);
+  try {
+    world.run();
+  } catch (error) {
+    world.violations.push(`crash: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  }
+  const log = verbose ? world.log() : [];
+  return { seed, violations: world.violations, events: world.scheduler.ran, history: [...world.history, ...log] };
+};
+
+class World {
+  readonly scheduler: Scheduler;
+  readonly history: string[] = [];
+  readonly violations: string[] = [];
+  private readonly store: SimStore;
+  private readonly nodes: SimNode[] = [];
+  private readonly devices: Device[] = [];
+  private readonly tabs: Tab[] = [];
+  private readonly sent: Sent[] = [];
+  private readonly releasedWith: { readonly page: Page; readonly fence: number }[] = [];
+  private readonly gone: { readonly page: Page; readonly how: "released" | "aborted" }[] = [];
+  private readonly lives = new Set<string>();
+  private calm = false;
+  private ids = 0;
+
+  constructor(
+    seed: number,
+    sabotage: Sabotage,
+    private readonly verbose: boolean,
+  ) {
+    this.scheduler = new Scheduler(seed);
+    const { scheduler } = this;
+    this.store = new SimStore(scheduler, sabotage);
+    const count = scheduler.chance(0.4) ? 2 : 1;
+    const options = {
+      config: sabotage === "no-guard" ? { ...config, guards: {} } : config,
+      retention: { count: scheduler.pick([5, 20, 10_000]) ?? 20, bytes: 1e9, age: 1e9 },
+      snapshotEvery: scheduler.pick([5, 15, 1_000]) ?? 15,
+      flicker: scheduler.pick([0, 500, 2_000]) ?? 500,
+    };
+    for (let index = 0; index < count; index += 1) {
+      this.nodes.push(
+        new SimNode(`n${index}`, scheduler, this.store, options, (life) => this.lives.has(life), sabotage, this.lives),
+      );
+    }
+    for (let index = 0; index < scheduler.between(1, 3); index += 1) {
+      const device = new Device(scheduler, `u${index}`, sabotage);
+      this.devices.push(device);
+      this.openTab(device, undefined);
+    }
+  }
+
+  /** The log, as the store has it at the end, and who sits where. */
+  log(): readonly string[] {
+    const pages = this.tabs.map(
+      ({ page }) => `${page.scope} is ${page.member ?? "nobody"}, ${page.alive ? page.engine.phase.kind : "dead"}`,
+    );
+    return [...pages, ...this.store.truth.map((entry) => JSON.stringify(entry))];
+  }
+
+  private note(text: string): void {
+    if (this.verbose) this.history.push(`${this.scheduler.now.toFixed(0).padStart(8)}  ${text}`);
+  }
+
+  private fail(text: string): void {
+    if (this.violations.length < 20) this.violations.push(text);
+  }
+
+  private readonly latency = (): number => {
+    const { scheduler } = this;
+    if (this.calm) return scheduler.between(1, 5);
+    return scheduler.chance(0.05) ? scheduler.between(100, 1_500) : scheduler.between(0, 30);
+  };
+
+  private page(device: Device, remembered: string | undefined, asyncHandlers: boolean): Page {
+    const route = (): SimNode => this.scheduler.pick(this.nodes.filter(({ up }) => up)) ?? (this.nodes[0] as SimNode);
+    return new Page(device, remembered, route, this.latency, this.sent, asyncHandlers, true);
+  }
+
+  private openTab(device: Device, copied: string | undefined): void {
+    const asyncHandlers = this.scheduler.chance(0.5);
+    const page = this.page(device, copied, asyncHandlers);
+    this.tabs.push({ page, device, asyncHandlers, closed: false });
+    this.note(`${device.user} opens a tab${copied === undefined ? "" : ` as a copy of ${copied}`}: ${page.scope}`);
+  }
+
+  run(): void {
+    const { scheduler } = this;
+    const steps = scheduler.between(15, 60);
+    for (let step = 0; step < steps; step += 1) {
+      scheduler.runUntil(
+        scheduler.now + (scheduler.chance(0.1) ? scheduler.between(500, 6_000) : scheduler.between(0, 120)),
+      );
+      this.act();
+    }
+    this.heal();
+    this.check();
+  }
+
+  private act(): void {
+    const { scheduler } = this;
+    const tab = scheduler.pick(this.tabs.filter(({ closed }) => !closed));
+    const dice = scheduler.random();
+    if (tab === undefined || dice < 0.02) {
+      const device = scheduler.pick(this.devices);
+      if (device !== undefined && this.tabs.filter(({ closed }) => !closed).length < 5) this.openTab(device, undefined);
+      return;
+    }
+    const { page } = tab;
+    if (dice < 0.5) this.emit(page);
+    else if (dice < 0.58) this.floors(page);
+    else if (dice < 0.61) {
+      this.note(`${page.scope} sets a sync point`);
+      page.submit({ type: "sync-minor" }, this.newId());
+    } else if (dice < 0.68) {
+      this.note(`${page.scope}: the link is cut`);
+      page.link?.cut();
+    } else if (dice < 0.74) {
+      const up = scheduler.chance(0.7);
+      const down = !up || scheduler.chance(0.6);
+      this.note(`${page.scope}: the link goes half-open${up ? " up" : ""}${down ? " down" : ""}`);
+      if (page.link !== undefined) {
+        page.link.deafUp ||= up;
+        page.link.deafDown ||= down;
+      }
+    } else if (dice < 0.82) {
+      this.note(`${page.scope}: the page dies and comes back`);
+      page.crash();
+      tab.page = this.page(tab.device, page.scope, tab.asyncHandlers);
+    } else if (dice < 0.84) {
+      this.note(`${page.scope}: the tab is closed by a crash`);
+      page.crash();
+      tab.closed = true;
+    } else if (dice < 0.86 && this.tabs.length < 6) this.openTab(tab.device, page.scope);
+    else if (dice < 0.91) {
+      const node = scheduler.pick(this.nodes);
+      if (node?.up === true) {
+        this.note(`${node.name} is killed`);
+        node.kill();
+        scheduler.later(scheduler.between(50, 4_000), () => {
+          node.restart();
+          this.note(`${node.name} is back`);
+        });
+        scheduler.later(1_000, () => this.nodes.forEach((each) => each.nodesChanged()));
+      }
+    } else if (dice < 0.93) {
+      this.note("the disk is full for a while");
+      this.store.full = true;
+      scheduler.later(scheduler.between(100, 3_000), () => (this.store.full = false));
+    } else if (dice < 0.95) {
+      this.note("the disk is slow for a while");
+      this.store.slow = true;
+      scheduler.later(scheduler.between(500, 4_000), () => (this.store.slow = false));
+    } else if (dice < 0.97) {
+      const node = scheduler.pick(this.nodes);
+      if (node !== undefined) node.skew = scheduler.between(-3_000, 3_000);
+      this.note(`${node?.name ?? ""}: the clock jumps to ${node?.skew ?? 0} ms off`);
+    } else if (dice < 0.985) {
+      this.note(`${page.scope} releases`);
+      if (page.engine.phase.kind === "closed") return;
+      try {
+        page.release();
+        this.gone.push({ page, how: "released" });
+        tab.closed = true;
+      } catch {
+        // Already on its way out.
+      }
+    } else {
+      this.note(`${page.scope} aborts`);
+      page.engine.abort("enough");
+      this.gone.push({ page, how: "aborted" });
+      tab.closed = true;
+    }
+  }
+
+  private newId(): string {
+    this.ids += 1;
+    return `x${this.ids}`;
+  }
+
+  private emit(page: Page): void {
+    const { scheduler } = this;
+    const event = scheduler.chance(0.15) ? "speak" : "note";
+    const others = [...page.engine.state.members.keys()];
+    const to = scheduler.chance(0.2)
+      ? ([scheduler.pick(others)].filter((id) => id !== undefined) as MemberId[])
+      : undefined;
+    for (let count = scheduler.chance(0.2) ? scheduler.between(2, 12) : 1; count > 0; count -= 1) {
+      const id = this.newId();
+      const command: MemberCommand = {
+        type: "messages",
+        items: [[event, id]],
+        ...(to === undefined || to.length === 0 ? {} : { to }),
+      };
+      this.note(`${page.scope} emits ${event} ${id}${to === undefined ? "" : ` to ${to.join()}`}`);
+      page.submit(command, id);
+    }
+  }
+
+  private floors(page: Page): void {
+    const { scheduler } = this;
+    const floor = scheduler.chance(0.7) ? "mic" : "desk";
+    const { state, member } = page.engine;
+    const held = state.floors.get(floor)?.holders.find((grant) => grant.member === member);
+    if (held !== undefined && scheduler.chance(0.6)) {
+      // Sometimes twice, the second time late: it must not free what comes after.
+      for (let count = scheduler.between(1, 2); count > 0; count -= 1) this.releaseFloor(page, floor, held.fence);
+      if (scheduler.chance(0.5)) page.submit({ type: "floor-request", floor }, this.newId());
+      if (scheduler.chance(0.5)) this.releaseFloor(page, floor, held.fence);
+      return;
+    }
+    const type = scheduler.chance(0.8) ? "floor-request" : "floor-cancel";
+    this.note(`${page.scope}: ${type} ${floor}`);
+    // To cancel a request that was granted meanwhile is to release it, whatever its fence.
+    if (type === "floor-cancel") this.releasedWith.push({ page, fence: 0 });
+    page.submit({ type, floor }, this.newId());
+  }
+
+  private releaseFloor(page: Page, floor: string, fence: number): void {
+    this.note(`${page.scope}: floor-release ${floor} under ${fence}`);
+    this.releasedWith.push({ page, fence });
+    page.submit({ type: "floor-release", floor, fence }, this.newId());
+  }
+
+  /** The faults end. Everything must come right by itself. */
+  private heal(): void {
+    const { scheduler } = this;
+    this.note("the faults end");
+    this.calm = true;
+    this.store.full = this.store.slow = false;
+    for (const node of this.nodes) node.restart();
+    // Dead tabs are opened again, so that what they left unsent is sent.
+    for (const device of this.devices) {
+      for (const scope of device.disk.keys()) if (!device.locks.has(scope)) this.openTab(device, scope);
+    }
+    const settled = (): boolean =>
+      this.tabs.every(({ page, closed }) => closed || !page.alive || (page.live && page.engine.outbox.size === 0));
+    scheduler.runUntil(scheduler.now + 60_000);
+    this.nodes.forEach((node) => node.nodesChanged());
+    for (let wait = 0; wait < 20 && !settled(); wait += 1) scheduler.runUntil(scheduler.now + 10_000);
+    // One more message each, so that everybody has to be told of something after the faults.
+    for (const { page, closed } of this.tabs) {
+      if (!closed && page.live) page.submit({ type: "messages", items: [["note", this.newId()]] }, `x${this.ids}`);
+    }
+    scheduler.runUntil(scheduler.now + 40_000);
+  }
+
+  private check(): void {
+    const { truth } = this.store;
+    const state = this.checkLog(truth);
+    this.checkSent(truth);
+    for (const { page, closed } of this.tabs) {
+      for (const text of page.violations) this.fail(`once: ${text}`);
+      if (closed || !page.alive) continue;
+      if (!page.live) this.fail(`resume: ${page.scope} is ${page.engine.phase.kind} long after the faults ended`);
+      else this.checkPage(page, truth, state);
+    }
+    for (const { page, how } of this.gone) {
+      const { member } = page;
+      if (how === "released" && page.alive && page.engine.phase.kind !== "closed")
+        this.fail(`release: ${page.scope} never got away`);
+      const known = member === undefined ? undefined : state.members.get(member);
+      if (how === "released" && page.alive && known !== undefined)
+        this.fail(`release: ${page.scope} is still a member after its release`);
+    }
+    this.checkRestored(state);
+  }
+
+  /** Everything that can be said of the log alone. Answers the state that it folds to. */
+  private checkLog(truth: readonly Entry[]): SessionState {
+    let state = emptyState(session);
+    const ids = new Map<string, number>();
+    let fence = 0;
+    for (const entry of truth) {
+      if (entry.offset !== state.head + 1) this.fail(`order: #${entry.offset} follows #${state.head}`);
+      if (this.nodes.length === 1 && entry.at < state.at)
+        this.fail(`order: the log's time runs back at #${entry.offset}`);
+      if (entry.type === "opened" && entry.offset !== 1)
+        this.fail(`stored: the log was begun anew at #${entry.offset}`);
+      if (entry.type === "messages") {
+        entry.items.forEach(([event, id], index) => {
+          const before = ids.get(String(id));
+          if (before !== undefined) this.fail(`once: ${String(id)} is at #${before} and at #${entry.offset + index}`);
+          ids.set(String(id), entry.offset + index);
+          const holders = state.floors.get("mic")?.holders ?? [];
+          if (event === "speak" && !holders.some(({ member }) => member === entry.by)) {
+            this.fail(
+              `one speaker: #${entry.offset + index} was accepted from ${entry.by ?? "the server"}, who did not hold the floor`,
+            );
+          }
+        });
+      }
+      if (entry.type === "floor-granted") {
+        if (entry.offset <= fence) this.fail(`one speaker: fence ${entry.offset} after ${fence}`);
+        fence = entry.offset;
+      }
+      const wanted =
+        entry.type === "floor-released" &&
+        this.releasedWith.some(
+          (each) => this.membersOf(each.page).has(entry.member) && (each.fence === entry.fence || each.fence === 0),
+        );
+      if (entry.type === "floor-released" && !wanted) {
+        this.fail(`one speaker: the grant ${entry.fence} was released by nobody who held it`);
+      }
+      if (
+        entry.type === "floor-revoked" &&
+        !state.floors.get(entry.floor)?.holders.some((grant) => grant.fence === entry.fence)
+      ) {
+        this.fail(`one speaker: ${entry.fence} was revoked, which nobody held`);
+      }
+      state = fold(state, entry);
+      for (const [name, { holders }] of state.floors) {
+        if (holders.length > (config.floors[name]?.capacity ?? 0))
+          this.fail(`one speaker: ${holders.length} hold ${name} at #${entry.offset}`);
+      }
+    }
+    for (const [name, { holders, queue }] of state.floors) {
+      for (const { expiresAt = Infinity } of holders) {
+        if (expiresAt + 10_000 < Math.max(...this.nodes.map(({ now }) => now)))
+          this.fail(`release: ${name} is held beyond its limit`);
+      }
+      const waits = queue.filter(({ member }) => state.members.get(member)?.presence === "connected");
+      if (waits.length > 0 && holders.length < (config.floors[name]?.capacity ?? 0))
+        this.fail(`release: ${name} is free and ${waits.length} wait`);
+    }
+    const here = new Set(this.tabs.flatMap(({ page }) => (page.alive ? [page.member] : [])));
+    for (const { id, presence } of state.members.values()) {
+      if (presence === "connected" && !here.has(id)) this.fail(`release: ${id} is gone and still counts as connected`);
+    }
+    return state;
+  }
+
+  /** Whom a page's scope has been, as far as its pages were told. */
+  private membersOf({ scope }: Page): ReadonlySet<MemberId | undefined> {
+    return new Set(this.tabs.flatMap(({ page }) => (page.scope === scope ? [page.member] : [])));
+  }
+
+  private checkSent(truth: readonly Entry[]): void {
+    const at = new Map<number, string>();
+    const stored = new Set<string>();
+    for (const entry of truth) {
+      if (entry.type !== "messages") continue;
+      entry.items.forEach(([, id], index) => {
+        at.set(entry.offset + index, String(id));
+        stored.add(String(id));
+      });
+    }
+    for (const { id, scope, command, queued, stored: offset, refused, orphaned } of this.sent) {
+      if (command.type !== "messages") continue;
+      if (offset !== undefined && at.get(offset) !== id)
+        this.fail(`stored: ${id} of ${scope} was acknowledged at #${offset}, where ${at.get(offset) ?? "nothing"} is`);
+      // Who aborts does not wait to hear what became of what was under way.
+      const uncertain = refused?.code === "OUTCOME_UNKNOWN" || refused?.code === "ABORTED";
+      if (refused !== undefined && !uncertain && stored.has(id))
+        this.fail(`honest: ${id} of ${scope} was refused (${refused.code}) and is in the log`);
+      if (refused?.code === "OUTCOME_UNKNOWN") this.unknown.push(id);
+      const settled = offset !== undefined || refused !== undefined;
+      const ended = this.gone.some(({ page, how }) => page.scope === scope && how === "aborted");
+      if (settled || ended) continue;
+      if (!orphaned) this.fail(`once: ${id} of ${scope} was never settled`);
+      else if (queued && !stored.has(id) && command.to === undefined && command.items[0]?.[0] === "note") {
+        this.fail(`once: ${id} of ${scope} was on the device's disk and is not in the log`);
+      }
+    }
+  }
+
+  private readonly unknown: string[] = [];
+
+  private checkPage(page: Page, truth: readonly Entry[], state: SessionState): void {
+    const { engine, seen, scope } = page;
+    const { member } = page;
+    if (member === undefined) return this.fail(`resume: ${scope} is live without being anybody`);
+    if (engine.outbox.size > 0) this.fail(`stored: ${scope} still has ${engine.outbox.size} unconfirmed`);
+    // The app must have been given all that is visible to it, from the first it knows, once and in order.
+    const visible = truth.flatMap((entry) =>
+      entry.type === "messages" && isVisible(entry, member)
+        ? entry.items.map(([, id], index) => [entry.offset + index, String(id)] as const)
+        : [],
+    );
+    const known = new Map(seen);
+    const starts = page.from ?? seen[0]?.[0] ?? Infinity;
+    for (const [offset, id] of visible) {
+      const got = known.get(offset);
+      if (got === id) continue;
+      if (got !== undefined) this.fail(`order: ${scope} has ${got} at #${offset}, the log has ${id}`);
+      else if (offset > starts && !this.excused(page, offset))
+        this.fail(`once: ${scope} was never given #${offset} (${id})`);
+    }
+    const allowed = new Map(visible);
+    for (const [offset, id] of seen) {
+      if (allowed.get(offset) !== id && !this.otherLife(page, offset))
+        this.fail(`private: ${scope} was given #${offset} (${id}), which is not for it`);
+    }
+    if (
+      engine.received !== this.store.head &&
+      truth.some(
+        (entry) => lastOffset(entry) > engine.received && isVisible(entry, member) && entry.type === "messages",
+      )
+    ) {
+      this.fail(`resume: ${scope} stands at #${engine.received} of #${this.store.head}`);
+    }
+    const mine = JSON.stringify(comparable(engine.state));
+    const theirs = JSON.stringify(comparable(fromRecord(toView(state))));
+    if (mine !== theirs) this.fail(`order: ${scope} sees another state than the log:\n  ${mine}\n  ${theirs}`);
+  }
+
+  /** A gap that the client was told of, in this or an earlier life of the page. */
+  private excused(page: Page, offset: number): boolean {
+    return this.tabs
+      .flatMap((tab) => (tab.page.scope === page.scope ? [tab.page] : []))
+      .concat(page)
+      .some(({ gaps }) => gaps.some(({ from, to }) => offset >= from && offset <= to));
+  }
+
+  /** Given to the same device under an earlier identity. */
+  private otherLife(page: Page, _offset: number): boolean {
+    return page.resumptions.some(({ outcome }) => outcome === "reset");
+  }
+
+  /** A server that starts now, from the snapshot and what is left of the log, must come to the same state. */
+  private checkRestored(state: SessionState): void {
+    const { snapshot, first } = this.store;
+    const base = snapshot === undefined ? emptyState(session) : fromRecord(snapshot.state);
+    const tail = this.store.since(Math.max(base.head, first - 1));
+    const restored = foldAll(base, tail);
+    const a = JSON.stringify(sorted(restored));
+    const b = JSON.stringify(sorted(state));
+    if (a !== b) this.fail(`stored: a restart would not come to the same state:\n  ${a}\n  ${b}`);
+  }
+}
+
+const byId = (a: { readonly id: string }, b: { readonly id: string }): number => (a.id < b.id ? -1 : 1);
+
+const sorted = (state: SessionState): unknown => {
+  const record = toRecord(state);
+  return {
+    ...record,
+    members: [...record.members].sort(byId),
+    seqs: [...record.seqs].sort(),
+    floors: [...record.floors].sort(),
+  };
+};
+
+/** What a member and the server must agree on. Offsets of what is hidden from members are not part of it. */
+const comparable = ({ birth, members, floors, nextSerial, points, ended }: SessionState): unknown => ({
+  birth,
+  members: [...members.values()]
+    .filter(({ presence }) => presence !== "gone")
+    .map(({ id, user, roles, presence }) => ({ id, user, roles, presence }))
+    .sort(byId),
+  floors: [...floors].filter(([, { holders, queue }]) => holders.length + queue.length > 0).sort(),
+  nextSerial,
+  points,
+  ended,
+});
