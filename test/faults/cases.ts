@@ -10,6 +10,7 @@ export type Step =
   /** Hands a batch of numbered messages to the sending app. Does not wait for anything to arrive. */
   | { readonly do: "send"; readonly from: "page" }
   | { readonly do: "send"; readonly from: "server"; readonly as?: "event" | "event-with-ack" | "volatile-text" }
+  /** `all-delivered`: and acknowledged. */
   | { readonly do: "wait"; readonly for: "all-delivered" | "page-offline" | "server-alone" }
   /** Until the server has handled so many of the page's last batch. */
   | { readonly do: "wait"; readonly for: "arrivals"; readonly count: number }

@@ -30,6 +30,8 @@ export type PageOrder =
   /** Answered as soon as the SDK has taken the messages over, not when they have arrived. */
   | { readonly do: "send"; readonly numbers: readonly number[] }
   | { readonly do: "probe"; readonly mark: number }
+  /** Answered when everything that was sent so far has been acknowledged or given up. */
+  | { readonly do: "settle" }
   /** In a browser only: the events by which it tells a page. */
   | { readonly do: "change-network" }
   /** The handler fails once, at the n-th message from now. */

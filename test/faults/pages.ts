@@ -47,7 +47,7 @@ export async function openTab(browser: Browser, address: string, setup: PageSetu
     let tab = opened;
     let crashed = false;
     return {
-      ask: (order) => tab.evaluate((given) => globalThis.obey?.(given as never), order),
+      ask: (order) => tab.evaluate((given) => globalThis.obeyRunner?.(given as never), order),
       async leave() {
         await tab.goto("about:blank");
       },

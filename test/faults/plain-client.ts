@@ -12,6 +12,7 @@ const socket = io(url, {
   ...(retries !== undefined && { retries, ackTimeout: 5_000 }),
   autoConnect: false,
 });
+const sent: Promise<void>[] = [];
 let throwIn = 0;
 
 socket.on("connect", () => report({ said: "link", up: true }));
@@ -36,10 +37,13 @@ async function send(number: number): Promise<void> {
   }
 }
 
-obey<PageOrder>((order) => {
+obey<PageOrder>(async (order) => {
   switch (order.do) {
     case "send":
-      for (const number of order.numbers) void send(number);
+      for (const number of order.numbers) sent.push(send(number));
+      break;
+    case "settle":
+      await Promise.all(sent);
       break;
     case "probe":
       socket.volatile.emit("probe", order.mark);

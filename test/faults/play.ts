@@ -82,10 +82,11 @@ async function take(scene: Scene, step: Step): Promise<void> {
   }
 }
 
-function wait(scene: Scene, step: Extract<Step, { do: "wait" }>): Promise<void> {
+async function wait(scene: Scene, step: Extract<Step, { do: "wait" }>): Promise<void> {
   switch (step.for) {
     case "all-delivered":
-      return scene.until(() => scene.receivers.every(isPaid), "everything is delivered");
+      await scene.until(() => scene.receivers.every(isPaid), "everything is delivered");
+      return scene.orderPages({ do: "settle" });
     case "page-offline":
       return scene.until(() => scene.pagesOffline, "the page knows that it is offline");
     case "server-alone":

@@ -21,6 +21,7 @@ interface Events {
 }
 
 let numbers: number[] = [];
+const sent: Promise<unknown>[] = [];
 let throwIn = 0;
 const session = client.session<Events>(sessionName, {
   checkpoint: () => numbers,
@@ -44,8 +45,14 @@ session.on("down", (number) => {
 
 obey<PageOrder>(async (order) => {
   switch (order.do) {
-    case "send":
-      await Promise.all(order.numbers.map((number) => session.emit("up", number).queued));
+    case "send": {
+      const sending = order.numbers.map((number) => session.emit("up", number));
+      sent.push(...sending);
+      await Promise.all(sending.map(({ queued }) => queued));
+      break;
+    }
+    case "settle":
+      await Promise.all(sent);
       break;
     case "probe":
       void session.emit("probe", order.mark);

@@ -8,7 +8,7 @@ declare global {
   /** In a page: given by the runner. */
   var reportToRunner: ((report: Report) => Promise<void>) | undefined;
   /** In a page: called by the runner. */
-  var obey: Obey<never> | undefined;
+  var obeyRunner: Obey<never> | undefined;
 }
 
 export const inPage: boolean = typeof process === "undefined";
@@ -21,7 +21,7 @@ export function report(said: Report): void {
 /** Carries out the runner's orders one at a time; each is answered when it is done. */
 export function obey<Order>(carryOut: Obey<Order>): void {
   if (inPage) {
-    globalThis.obey = carryOut as Obey<never>;
+    globalThis.obeyRunner = carryOut as Obey<never>;
     return;
   }
   let before: Promise<void> = Promise.resolve();

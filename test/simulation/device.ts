@@ -30,6 +30,8 @@ const clone = <T>(value: T): T => structuredClone(value);
 export class Device {
   readonly disk = new Map<string, Map<string, unknown>>();
   readonly locks = new Map<string, Page>();
+  /** What pages were told is missing, by scope: it stays missing in later lives of the page. */
+  readonly gaps = new Map<string, { readonly from: Offset; readonly to: Offset }[]>();
   private scopes = 0;
 
   constructor(
@@ -82,7 +84,6 @@ export class Page {
   seen: [Offset, string][] = [];
   /** The app's knowledge begins after this offset. */
   from: Offset | undefined;
-  readonly gaps: { readonly from: Offset; readonly to: Offset }[] = [];
   readonly resumptions: Resumption[] = [];
   readonly violations: string[] = [];
   private connection: SimConnection | undefined;
@@ -158,7 +159,7 @@ export class Page {
         resumed: (resumption) => {
           this.resumptions.push(resumption);
           if (resumption.outcome === "joined") this.from = resumption.from;
-          if (resumption.gap !== undefined) this.gaps.push(resumption.gap);
+          if (resumption.gap !== undefined) device.gaps.set(this.scope, [...(device.gaps.get(this.scope) ?? []), resumption.gap]);
         },
         volatile: () => {},
         warn: () => {},

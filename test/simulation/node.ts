@@ -38,6 +38,8 @@ export class SimNode {
   private life = "";
   private seats = new Map<SimConnection, Seat>();
   private stop: () => void = () => {};
+  /** Opens about which the app is being asked. */
+  private opening = new Map<SimConnection, ClientFrame>();
 
   constructor(
     readonly name: string,
@@ -160,8 +162,9 @@ export class SimNode {
       case "open": {
         // The app is asked who it is; meanwhile the connection may go.
         const { life } = this;
+        this.opening.set(connection, frame);
         this.scheduler.later(this.scheduler.between(0, 20), () => {
-          if (this.up && this.life === life && !connection.serverGone) this.open(connection, frame);
+          if (this.up && this.life === life && this.opening.get(connection) === frame) this.open(connection, frame);
         });
         return;
       }
@@ -172,6 +175,7 @@ export class SimNode {
         if (seat !== undefined && !seat.gone) host?.audience.processed(seat, frame.offset);
         return;
       case "detach":
+        this.opening.delete(connection);
         if (seat !== undefined) this.leave(seat);
         return;
       default:
@@ -246,6 +250,7 @@ export class SimNode {
   }
 
   disconnected(connection: SimConnection): void {
+    this.opening.delete(connection);
     const seat = this.seats.get(connection);
     if (seat !== undefined) this.leave(seat);
   }

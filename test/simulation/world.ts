@@ -105,7 +105,7 @@ class World {
   /** The log, as the store has it at the end, and who sits where. */
   log(): readonly string[] {
     const pages = this.tabs.map(
-      ({ page }) => `${page.scope} is ${page.member ?? "nobody"}, ${page.alive ? page.engine.phase.kind : "dead"}`,
+      ({ page }) => `${page.scope} is ${page.member ?? "nobody"}, ${page.alive ? page.engine.phase.kind : "dead"}, ${page.engine.received}/${page.engine.processed}, ${page.engine.outbox.size} unsent, ${JSON.stringify(page.resumptions)}`,
     );
     return [...pages, ...this.store.truth.map((entry) => JSON.stringify(entry))];
   }
@@ -457,11 +457,8 @@ class World {
   }
 
   /** A gap that the client was told of, in this or an earlier life of the page. */
-  private excused(page: Page, offset: number): boolean {
-    return this.tabs
-      .flatMap((tab) => (tab.page.scope === page.scope ? [tab.page] : []))
-      .concat(page)
-      .some(({ gaps }) => gaps.some(({ from, to }) => offset >= from && offset <= to));
+  private excused({ device, scope }: Page, offset: number): boolean {
+    return (device.gaps.get(scope) ?? []).some(({ from, to }) => offset >= from && offset <= to);
   }
 
   /** Given to the same device under an earlier identity. */

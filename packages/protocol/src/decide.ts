@@ -291,7 +291,12 @@ const decideJoin = (to: Deciding, { type: _, ...joining }: Extract<ServerCommand
   requireOpen(to.state);
   const { maxMembers } = to.state.config;
   let present = 0;
-  for (const member of to.state.members.values()) if (member.presence !== "gone") present += 1;
+  for (const member of to.state.members.values()) {
+    if (member.presence !== "gone") present += 1;
+    if (joining.instance === undefined || member.instance !== joining.instance || member.user !== joining.user) continue;
+    // The answer to an earlier join was lost: the same instance is the same member, until its first token has arrived.
+    if (member.confirmed === 0) return takeUp(to, member, joining);
+  }
   if (present >= maxMembers) {
     refuse("SESSION_FULL", `The session has ${present} members, the limit is ${maxMembers}; you were not let in.`, {
       members: present,
@@ -322,6 +327,14 @@ const decideResume = (to: Deciding, resume: Extract<ServerCommand, { type: "resu
       },
     );
   }
+  takeUp(to, member, resume);
+};
+
+const takeUp = (
+  to: Deciding,
+  member: Member,
+  resume: { readonly node: string; readonly name?: string; readonly roles: readonly string[] },
+): void => {
   record(to, {
     type: "resumed",
     member: member.id,

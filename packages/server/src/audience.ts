@@ -241,6 +241,12 @@ export class Audience<C> {
     });
   }
 
+  /** Lets one connection go. */
+  drop(connection: C, error: RostrumError): void {
+    const listener = this.listeners.get(connection);
+    if (listener !== undefined) this.close(listener, error);
+  }
+
   /** Forgets a connection. Answers whose it was. */
   dismiss(connection: C): { readonly member: MemberId; readonly incarnation: number } | undefined {
     const listener = this.listeners.get(connection);

@@ -163,19 +163,20 @@ export class Host<C> {
       this.takeUp(arrival, resume.member, resume.incarnation);
       return;
     }
-    // The answer to a join may have been lost: the same instance is the same member until its token is confirmed.
-    for (const member of this.state.members.values()) {
-      if (member.instance === join.instance && join.instance !== undefined && member.user === join.user) {
-        if (this.audience.confirmedOf(member.id, this.state) > 0) break;
-        this.takeUp(arrival, member.id, member.incarnation);
-        return;
-      }
+    this.submit({ from: null, command: join }, (result) => this.admitted(arrival, result));
+  }
+
+  /** What came of a join or a resume. */
+  private admitted(arrival: Arrival<C>, result: Result | RostrumError): void {
+    const error = errorOf(result);
+    if (error !== undefined) {
+      if (error.code === "TOKEN_REUSED" && arrival.resume !== undefined) this.audience.warn(arrival.resume.member, error);
+      arrival.refused(error);
+      return;
     }
-    this.submit({ from: null, command: join }, (result) => {
-      const error = errorOf(result);
-      if (error === undefined) this.welcome(arrival, join.member, 1);
-      else arrival.refused(error);
-    });
+    const [entry] = result instanceof RostrumError ? [] : result.entries;
+    if (entry?.type === "joined") this.welcome(arrival, entry.member, 1);
+    if (entry?.type === "resumed") this.welcome(arrival, entry.member, entry.incarnation);
   }
 
   private readonly waiting: Arrival<C>[] = [];
@@ -192,19 +193,20 @@ export class Host<C> {
       node: this.options.node,
       ...(name === undefined ? {} : { name }),
     };
-    this.submit({ from: null, command }, (result) => {
-      const error = errorOf(result);
-      if (error !== undefined) {
-        if (error.code === "TOKEN_REUSED") this.audience.warn(member, error);
-        arrival.refused(error);
-        return;
-      }
-      const [entry] = result instanceof RostrumError ? [] : result.entries;
-      if (entry?.type === "resumed") this.welcome(arrival, member, entry.incarnation);
-    });
+    this.submit({ from: null, command }, (result) => this.admitted(arrival, result));
   }
 
   private welcome(arrival: Arrival<C>, member: MemberId, incarnation: number): void {
+    const current = this.state.members.get(member)?.incarnation;
+    if (current !== incarnation) {
+      // Somebody else took the member up in the same batch, or it left again: this connection was never it.
+      arrival.refused(
+        new RostrumError("REPLACED", "The member was taken up by another connection; this one was closed.", {
+          incarnation: current ?? 0,
+        }),
+      );
+      return;
+    }
     this.absent.delete(member);
     if (arrival.accepted(member)) this.audience.admit(arrival, member, incarnation, this.state);
     else this.miss(member, incarnation, this.effects.now());
@@ -221,7 +223,11 @@ export class Host<C> {
       next += command.type === "messages" ? command.items.length : 1;
       this.submit({ from: { ...from, seq: first }, command }, (result) => {
         if (!(result instanceof RostrumError)) {
-          for (const refusal of result.refusals) this.audience.refuse(connection, refusal);
+          for (const refusal of result.refusals) {
+            // Who no longer speaks for the member has not used up a seq of it: the present incarnation sends it again.
+            if (refusal.error.code === "REPLACED" || refusal.error.code === "MEMBER_UNKNOWN") this.audience.drop(connection, refusal.error);
+            else this.audience.refuse(connection, refusal);
+          }
         }
         open -= 1;
         if (open === 0) answered();
@@ -354,7 +360,8 @@ export class Host<C> {
 
   /** Reads on from our head until the log has no more. */
   private catchUp(then: () => void): void {
-    this.phase = "catching-up";
+    // While loading, nobody may be judged by a state that is not yet whole.
+    if (this.phase !== "loading") this.phase = "catching-up";
     this.effects.read(this.state.head, 1_000, (entries) => {
       if (entries instanceof RostrumError) return this.fail(entries);
       const news = entries.filter((entry) => entry.offset > this.state.head);

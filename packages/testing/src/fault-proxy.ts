@@ -290,7 +290,10 @@ class Passage {
   #take(bytes: Buffer): void {
     if (this.#swallowing) return;
     const fate = this.#link.fate();
-    if (fate.reset) return this.#reset();
+    if (fate.reset) {
+      this.#reset();
+      return;
+    }
     const due = Math.max(performance.now() + fate.delayMs, this.#held.at(-1)?.due ?? 0);
     this.#held.push({ bytes, due });
     this.#heldBytes += bytes.length;

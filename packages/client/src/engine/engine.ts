@@ -348,6 +348,8 @@ export class Engine {
       const command: MemberCommand = { type: "abort", ...(reason === undefined ? {} : { reason }) };
       this.effects.send([{ type: "commands", session: this.options.session, seq: this.nextSeq, commands: [command] }]);
     }
+    // Perhaps an open is under way: nobody is here any more to be taken up.
+    else if (this.connected) this.effects.send([{ type: "detach", session: this.options.session }]);
     this.end(new RostrumError("ABORTED", `The session was aborted here: ${reason ?? "no reason given"}.`));
   }
 
@@ -682,11 +684,18 @@ export class Engine {
     if (this.over) return;
     this.over = true;
     this.phase = { kind: "closed", error };
-    for (const { seq, command } of this.outbox.all()) {
+    // A release comes after everything else, so all that was sent has been decided; only the answers are lost.
+    const unknown = (seq: Seq): RostrumError =>
+      new RostrumError(
+        "OUTCOME_UNKNOWN",
+        `The answer to command ${seq} was lost; the session was released after it was decided.`,
+        { seq },
+      );
+    for (const { seq, command, everSent } of this.outbox.all()) {
       this.settled(seq, (settle) =>
         released && command.type === "release"
           ? settle.stored({ offset: this.received, at: this.state.at })
-          : settle.refused(error),
+          : settle.refused(released && everSent ? unknown(seq) : error),
       );
     }
     this.effects.alarm(Infinity);
