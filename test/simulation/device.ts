@@ -30,6 +30,8 @@ const clone = <T>(value: T): T => structuredClone(value);
 export class Device {
   readonly disk = new Map<string, Map<string, unknown>>();
   readonly locks = new Map<string, Page>();
+  /** Whom the server took them for, by scope. */
+  readonly members = new Map<string, Set<MemberId>>();
   /** What pages were told is missing, by scope: it stays missing in later lives of the page. */
   readonly gaps = new Map<string, { readonly from: Offset; readonly to: Offset }[]>();
   private scopes = 0;
@@ -49,7 +51,15 @@ export class Device {
     return scope;
   }
 
-  /** At some moment of the wait the transaction is on the disk, as a whole. `alive` is asked at that moment. */
+  /** The transaction under way in a scope: finished or given up when its page dies, before another page can read. */
+  private readonly writing = new Map<string, (finish: boolean) => void>();
+
+  died(scope: string): void {
+    this.writing.get(scope)?.(this.scheduler.chance(0.3));
+    this.writing.delete(scope);
+  }
+
+  /** At some moment of the wait the transaction is on the disk, as a whole. */
   commit(scope: string, { set, remove }: Transaction, alive: () => boolean, done: () => void): void {
     const { scheduler, sabotage } = this;
     const copies = set.map(([key, value]) => [key, clone(value)] as const);
@@ -65,10 +75,14 @@ export class Device {
       else this.disk.delete(scope);
     };
     const wait = scheduler.chance(0.1) ? scheduler.between(20, 300) : scheduler.between(0, 8);
-    scheduler.later(wait, () => {
-      // A page that dies takes along what was not yet on the disk, mostly.
-      if (alive() || scheduler.chance(0.3)) write();
+    const cancel = scheduler.later(wait, () => {
+      this.writing.delete(scope);
+      write();
       scheduler.later(scheduler.between(0, 3), () => alive() && done());
+    });
+    this.writing.set(scope, (finish) => {
+      cancel();
+      if (finish) write();
     });
     if (sabotage === "commit-before-disk") {
       // The answer overtakes the disk.
@@ -158,6 +172,9 @@ export class Page {
         changed: () => {},
         resumed: (resumption) => {
           this.resumptions.push(resumption);
+          const { member } = this.engine;
+          const known = device.members.get(this.scope) ?? new Set();
+          if (member !== undefined) device.members.set(this.scope, known.add(member));
           if (resumption.outcome === "joined") this.from = resumption.from;
           if (resumption.gap !== undefined) device.gaps.set(this.scope, [...(device.gaps.get(this.scope) ?? []), resumption.gap]);
         },
@@ -320,6 +337,7 @@ export class Page {
     this.cancelDial();
     this.connection?.hangUp();
     if (this.device.locks.get(this.scope) === this) this.device.locks.delete(this.scope);
+    this.device.died(this.scope);
     for (const sent of this.sent)
       if (sent.scope === this.scope && sent.stored === undefined && sent.refused === undefined) sent.orphaned = true;
   }

@@ -383,8 +383,8 @@ class World {
   }
 
   /** Whom a page's scope has been, as far as its pages were told. */
-  private membersOf({ scope }: Page): ReadonlySet<MemberId | undefined> {
-    return new Set(this.tabs.flatMap(({ page }) => (page.scope === scope ? [page.member] : [])));
+  private membersOf({ device, scope }: Page): ReadonlySet<MemberId> {
+    return device.members.get(scope) ?? new Set();
   }
 
   private checkSent(truth: readonly Entry[]): void {

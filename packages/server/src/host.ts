@@ -99,6 +99,10 @@ export interface Arrival<C> {
 const hostFailed = (): RostrumError =>
   new RostrumError("SERVER_BUSY", "The session is being loaded anew after a failure; nothing was done. Try again.");
 
+/** Others wrote, saved and trimmed faster than we read: only the snapshot leads on from here. */
+const overtaken = (): RostrumError =>
+  new RostrumError("SERVER_BUSY", "The session went on elsewhere faster than this server followed; it is loaded anew.");
+
 const errorOf = (result: Result | RostrumError): RostrumError | undefined =>
   result instanceof RostrumError ? result : result.refusals[0]?.error;
 
@@ -365,7 +369,9 @@ export class Host<C> {
     this.effects.read(this.state.head, 1_000, (entries) => {
       if (entries instanceof RostrumError) return this.fail(entries);
       const news = entries.filter((entry) => entry.offset > this.state.head);
-      if (news.length === 0) return then();
+      const [first] = news;
+      if (first === undefined) return then();
+      if (first.offset !== this.state.head + 1) return this.fail(overtaken());
       this.advance(news, foldAll(this.state, news));
       this.catchUp(then);
     });
@@ -422,7 +428,7 @@ export class Host<C> {
       }
       if (!appended.ok) {
         this.queue = [...batch, ...this.queue];
-        return this.catchUp(() => this.resume());
+        return this.catchUp(() => (this.state.head === head ? this.fail(overtaken()) : this.resume()));
       }
       this.bytes += appended.bytes;
       if (appended.first === head + 1) {

@@ -37,6 +37,7 @@ import {
 import { Outbox, type Outgoing, type Settle } from "./outbox.ts";
 import {
   type Checkpoint,
+  type Gap,
   format,
   type Kept,
   type Key,
@@ -57,7 +58,7 @@ export interface Resumption {
   /** Commands that were sent again because the server did not have them. */
   readonly resent: number;
   /** What the log no longer had; those entries are missing here. */
-  readonly gap?: { readonly from: Offset; readonly to: Offset };
+  readonly gap?: Gap;
   readonly why?: ResetReason;
 }
 
@@ -147,6 +148,7 @@ export class Engine {
   private token: string | undefined;
   private birth: string | undefined;
   private checkpointed: Checkpoint | undefined;
+  private gap: Gap | undefined;
   private nextSeq: Seq = 1;
   private reserved: Seq = reserveStep;
   /** Seqs below this are reserved on disk: a page that dies after sending one will not use it again. */
@@ -207,6 +209,7 @@ export class Engine {
     this.processed = meta.processed;
     if (meta.view !== undefined) this.state = fromRecord(meta.view);
     this.checkpointed = meta.checkpoint;
+    this.gap = meta.gap;
     const last = outbox.at(-1);
     this.nextSeq = Math.max(meta.reserved, last === undefined ? 1 : last.seq + 1);
     this.reserved = this.nextSeq + reserveStep;
@@ -434,6 +437,8 @@ export class Engine {
     if (fresh) this.processed = frame.start;
     this.credited = frame.start;
     this.nextSeq = Math.max(this.nextSeq, frame.seq + 1);
+    // Kept until the app has been told: the page may die before that.
+    if ("gap" in outcome && outcome.gap !== undefined) this.gap = { from: this.gap?.from ?? outcome.gap.from, to: outcome.gap.to };
     this.tokenOnDisk = false;
     const resent = this.outbox.rewind(frame.seq);
     this.phase = { kind: "catching-up", opened: frame, from, resent, replayed: 0 };
@@ -571,9 +576,11 @@ export class Engine {
       from: phase.from,
       replayed: phase.replayed,
       resent: phase.resent,
-      ...("gap" in outcome ? { gap: outcome.gap } : {}),
+      ...(this.gap === undefined ? {} : { gap: this.gap }),
       ...(kind === "reset" ? { why: outcome.why } : {}),
     });
+    this.gap = undefined;
+    this.metaDirty = true;
     this.effects.changed();
   }
 
@@ -782,6 +789,7 @@ export class Engine {
       processed: this.processed,
       view: this.birth === undefined ? undefined : toRecord(this.state),
       checkpoint: this.checkpointed,
+      gap: this.gap,
       reserved: this.reserved,
     };
   }

@@ -11,6 +11,12 @@ export interface Checkpoint {
   readonly state: unknown;
 }
 
+/** Offsets that are missing, both included. */
+export interface Gap {
+  readonly from: Offset;
+  readonly to: Offset;
+}
+
 /** Everything but the two lists. */
 export interface Meta {
   readonly format: number;
@@ -24,6 +30,8 @@ export interface Meta {
   readonly processed: Offset;
   readonly view: StateRecord | undefined;
   readonly checkpoint: Checkpoint | undefined;
+  /** What the log no longer had and the app has not been told of yet. */
+  readonly gap: Gap | undefined;
   /** Seqs below this may have been used, even if the outbox does not show them. */
   readonly reserved: Seq;
 }

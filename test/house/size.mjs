@@ -1,0 +1,25 @@
+/** What a page pays for the client: our own code with the protocol in it, minified and gzipped, without Socket.IO and idb-keyval. */
+
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const budget = 10 * 1024;
+
+export async function size() {
+  const { outputFiles } = await build({
+    entryPoints: ["packages/client/src/index.ts"],
+    bundle: true,
+    minify: true,
+    write: false,
+    format: "esm",
+    platform: "browser",
+    target: "es2022",
+    conditions: ["source"],
+    external: ["socket.io-client", "idb-keyval"],
+    legalComments: "none",
+    logLevel: "silent",
+  });
+  const bytes = gzipSync(outputFiles[0].contents, { level: 9 }).length;
+  console.log(`        @rostrum/client: ${bytes} bytes gzipped, of ${budget}`);
+  return bytes <= budget ? [] : [`${bytes - budget} bytes over the budget`];
+}
