@@ -1,7 +1,8 @@
+import { fileURLToPath } from "node:url";
 import { defaultServerConditions } from "vite";
 import { defineConfig } from "vitest/config";
 
-const root = new URL("..", import.meta.url).pathname;
+const root = fileURLToPath(new URL("..", import.meta.url));
 const conditions = ["source", ...defaultServerConditions];
 
 /** `unit`: everything on the sources. `e2e`: what was built, in real browsers and processes, one file after the other. */

@@ -100,6 +100,7 @@ export class Page {
   from: Offset | undefined;
   readonly resumptions: Resumption[] = [];
   readonly violations: string[] = [];
+  readonly warnings: string[] = [];
   private connection: SimConnection | undefined;
   private pulse: Pulse | undefined;
   private attempt = 0;
@@ -176,10 +177,11 @@ export class Page {
           const known = device.members.get(this.scope) ?? new Set();
           if (member !== undefined) device.members.set(this.scope, known.add(member));
           if (resumption.outcome === "joined") this.from = resumption.from;
-          if (resumption.gap !== undefined) device.gaps.set(this.scope, [...(device.gaps.get(this.scope) ?? []), resumption.gap]);
+          if (resumption.gap !== undefined)
+            device.gaps.set(this.scope, [...(device.gaps.get(this.scope) ?? []), resumption.gap]);
         },
         volatile: () => {},
-        warn: () => {},
+        warn: (error) => this.warnings.push(`${scheduler.now.toFixed(0)} ${error.message}`),
         auth: (_, done) => void scheduler.later(scheduler.between(0, 5), () => alive() && done(device.user)),
         reconnect: () => this.hangUp(0),
         newInstance: () => `i${scheduler.between(0, 1e9)}`,

@@ -73,6 +73,7 @@ class World {
   private readonly gone: { readonly page: Page; readonly how: "released" | "aborted" }[] = [];
   private readonly lives = new Set<string>();
   private calm = false;
+  private readonly contended: boolean;
   private ids = 0;
 
   constructor(
@@ -83,7 +84,9 @@ class World {
     this.scheduler = new Scheduler(seed);
     const { scheduler } = this;
     this.store = new SimStore(scheduler, sabotage);
-    const count = scheduler.chance(0.4) ? 2 : 1;
+    // Two nodes must meet at a floor for these to show: such worlds are made more likely.
+    this.contended = sabotage === "skip-control-check" || sabotage === "skip-head-check";
+    const count = this.contended || scheduler.chance(0.4) ? 2 : 1;
     const options = {
       config: sabotage === "no-guard" ? { ...config, guards: {} } : config,
       retention: { count: scheduler.pick([5, 20, 10_000]) ?? 20, bytes: 1e9, age: 1e9 },
@@ -105,7 +108,8 @@ class World {
   /** The log, as the store has it at the end, and who sits where. */
   log(): readonly string[] {
     const pages = this.tabs.map(
-      ({ page }) => `${page.scope} is ${page.member ?? "nobody"}, ${page.alive ? page.engine.phase.kind : "dead"}, ${page.engine.received}/${page.engine.processed}, ${page.engine.outbox.size} unsent, ${JSON.stringify(page.resumptions)}`,
+      ({ page }) =>
+        `${page.scope} is ${page.member ?? "nobody"}, ${page.alive ? page.engine.phase.kind : "dead"}, ${page.engine.received}/${page.engine.processed}, ${page.engine.outbox.size} unsent, ${JSON.stringify(page.resumptions)}${page.warnings.map((warning) => `\n  ${warning}`).join("")}`,
     );
     return [...pages, ...this.store.truth.map((entry) => JSON.stringify(entry))];
   }
@@ -160,7 +164,7 @@ class World {
     }
     const { page } = tab;
     if (dice < 0.5) this.emit(page);
-    else if (dice < 0.58) this.floors(page);
+    else if (dice < 0.58 || (this.contended && dice < 0.9)) this.floors(page);
     else if (dice < 0.61) {
       this.note(`${page.scope} sets a sync point`);
       page.submit({ type: "sync-minor" }, this.newId());
@@ -232,7 +236,7 @@ class World {
 
   private emit(page: Page): void {
     const { scheduler } = this;
-    const event = scheduler.chance(0.15) ? "speak" : "note";
+    const event = scheduler.chance(this.contended ? 0.6 : 0.15) ? "speak" : "note";
     const others = [...page.engine.state.members.keys()];
     const to = scheduler.chance(0.2)
       ? ([scheduler.pick(others)].filter((id) => id !== undefined) as MemberId[])

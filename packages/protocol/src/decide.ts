@@ -293,7 +293,8 @@ const decideJoin = (to: Deciding, { type: _, ...joining }: Extract<ServerCommand
   let present = 0;
   for (const member of to.state.members.values()) {
     if (member.presence !== "gone") present += 1;
-    if (joining.instance === undefined || member.instance !== joining.instance || member.user !== joining.user) continue;
+    if (joining.instance === undefined || member.instance !== joining.instance || member.user !== joining.user)
+      continue;
     // The answer to an earlier join was lost: the same instance is the same member, until its first token has arrived.
     if (member.confirmed === 0) return takeUp(to, member, joining);
   }

@@ -156,13 +156,21 @@ export class Host<C> {
   }
 
   /** Takes a connection up: as the member its token names, or as a new one. */
-  attach(arrival: Arrival<C>): void {
+  attach(arrival: Arrival<C>, current = false): void {
     if (this.phase === "failed") return arrival.refused(hostFailed());
     if (this.phase === "loading") {
       this.waiting.push(arrival);
       return;
     }
     const { resume, cursor, join } = arrival;
+    const known = resume === undefined ? undefined : this.state.members.get(resume.member)?.incarnation;
+    if (resume !== undefined && !current && (known === undefined || known < resume.incarnation)) {
+      // The token is genuine and newer than what we know: another node made it, and we have not read that far.
+      this.onceCurrent.push(() => this.attach(arrival, true));
+      this.behind = true;
+      if (this.phase === "idle") this.resume();
+      return;
+    }
     if (resume !== undefined && (cursor === undefined || cursor.birth === this.state.birth)) {
       this.takeUp(arrival, resume.member, resume.incarnation);
       return;
@@ -174,7 +182,8 @@ export class Host<C> {
   private admitted(arrival: Arrival<C>, result: Result | RostrumError): void {
     const error = errorOf(result);
     if (error !== undefined) {
-      if (error.code === "TOKEN_REUSED" && arrival.resume !== undefined) this.audience.warn(arrival.resume.member, error);
+      if (error.code === "TOKEN_REUSED" && arrival.resume !== undefined)
+        this.audience.warn(arrival.resume.member, error);
       arrival.refused(error);
       return;
     }
@@ -229,7 +238,8 @@ export class Host<C> {
         if (!(result instanceof RostrumError)) {
           for (const refusal of result.refusals) {
             // Who no longer speaks for the member has not used up a seq of it: the present incarnation sends it again.
-            if (refusal.error.code === "REPLACED" || refusal.error.code === "MEMBER_UNKNOWN") this.audience.drop(connection, refusal.error);
+            if (refusal.error.code === "REPLACED" || refusal.error.code === "MEMBER_UNKNOWN")
+              this.audience.drop(connection, refusal.error);
             else this.audience.refuse(connection, refusal);
           }
         }
@@ -321,6 +331,8 @@ export class Host<C> {
     }
   }
 
+  private readonly onceCurrent: (() => void)[] = [];
+
   /** Others appended while we were busy: read on before anything else. */
   private behind = false;
 
@@ -380,7 +392,11 @@ export class Host<C> {
   private resume(): void {
     if (this.behind) {
       this.behind = false;
-      return this.catchUp(() => this.resume());
+      return this.catchUp(() => {
+        this.phase = "idle";
+        for (const then of this.onceCurrent.splice(0)) then();
+        if (this.phase === "idle") this.resume();
+      });
     }
     this.phase = "idle";
     if (this.queue.length > 0) this.plan();
@@ -497,6 +513,7 @@ export class Host<C> {
     for (const work of this.queue.splice(0)) work.answer(error);
     this.effects.alarm(Infinity);
     for (const arrival of this.waiting.splice(0)) arrival.refused(error);
+    for (const then of this.onceCurrent.splice(0)) then();
     this.audience.disband(error);
     this.effects.failed(error);
   }

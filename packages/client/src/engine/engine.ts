@@ -37,8 +37,8 @@ import {
 import { Outbox, type Outgoing, type Settle } from "./outbox.ts";
 import {
   type Checkpoint,
-  type Gap,
   format,
+  type Gap,
   type Kept,
   type Key,
   type Meta,
@@ -438,7 +438,8 @@ export class Engine {
     this.credited = frame.start;
     this.nextSeq = Math.max(this.nextSeq, frame.seq + 1);
     // Kept until the app has been told: the page may die before that.
-    if ("gap" in outcome && outcome.gap !== undefined) this.gap = { from: this.gap?.from ?? outcome.gap.from, to: outcome.gap.to };
+    if ("gap" in outcome && outcome.gap !== undefined)
+      this.gap = { from: this.gap?.from ?? outcome.gap.from, to: outcome.gap.to };
     this.tokenOnDisk = false;
     const resent = this.outbox.rewind(frame.seq);
     this.phase = { kind: "catching-up", opened: frame, from, resent, replayed: 0 };

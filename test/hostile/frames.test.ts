@@ -1,0 +1,266 @@
+/** What a client that does not play by the rules can do: nothing but be refused. */
+
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { createClient } from "@rostrum/client";
+import { defaultLimits, parseFrame, RostrumError, type ServerFrame } from "@rostrum/protocol";
+import { attachSessions, memoryStore, type Sessions } from "@rostrum/server";
+import { Scheduler } from "@rostrum/testing";
+import { Server } from "socket.io";
+import { io as connect, type Socket } from "socket.io-client";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+/** Frames that are almost right: every shape of wrong, by chance. */
+const frames = (chance: Scheduler): unknown => {
+  const deep = (levels: number): unknown => (levels === 0 ? 1 : { a: deep(levels - 1) });
+  const value = (): unknown =>
+    chance.pick<unknown>([
+      undefined,
+      null,
+      0,
+      -1,
+      1.5,
+      2 ** 53,
+      Number.NaN,
+      "",
+      "s",
+      "__proto__",
+      "x".repeat(1_000),
+      [],
+      {},
+      [[]],
+      ["note", 1],
+      [["note", 1]],
+      [{ type: "messages", items: [["note", 1]] }],
+      [{ type: "messages", items: [] }],
+      [{ type: "floor-release", floor: "mic", fence: 1e9 }],
+      [{ type: "constructor" }],
+      JSON.parse('{"__proto__":{"polluted":true}}'),
+      deep(40),
+      new Uint8Array(8),
+      { birth: "b", offset: 1e12 },
+      { member: "m", token: "1.x" },
+      true,
+    ]);
+  const frame: Record<string, unknown> = {
+    type: chance.pick([
+      "open",
+      "commands",
+      "volatile",
+      "processed",
+      "auth",
+      "ping",
+      "detach",
+      "opened",
+      "toString",
+      7,
+      null,
+    ]),
+  };
+  for (const key of [
+    "session",
+    "versions",
+    "features",
+    "required",
+    "instance",
+    "resume",
+    "cursor",
+    "seq",
+    "commands",
+    "event",
+    "args",
+    "to",
+    "offset",
+    "n",
+    "auth",
+    "history",
+  ]) {
+    if (chance.chance(0.7)) frame[key] = key === "session" && chance.chance(0.8) ? "s" : value();
+  }
+  return chance.chance(0.1) ? value() : frame;
+};
+
+describe("reading what a client sent", () => {
+  it("answers a frame or a typed refusal, a million times, and pollutes nothing", () => {
+    const chance = new Scheduler(7);
+    let refused = 0;
+    for (let round = 0; round < 1_000_000; round += 1) {
+      try {
+        parseFrame(frames(chance), defaultLimits);
+      } catch (error) {
+        if (!(error instanceof RostrumError)) throw error;
+        refused += 1;
+      }
+    }
+    expect(refused).toBeGreaterThan(500_000);
+    expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
+  });
+});
+
+describe("a server under hostile frames", () => {
+  let io: Server;
+  let sessions: Sessions;
+  let url: string;
+  const sockets: Socket[] = [];
+  beforeEach(async () => {
+    const http = createServer();
+    io = new Server(http);
+    sessions = attachSessions(io, { store: memoryStore(), floors: { mic: { capacity: 1 } }, guards: { speak: "mic" } });
+    await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
+    url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
+  });
+  afterEach(async () => {
+    for (const socket of sockets.splice(0)) socket.disconnect();
+    await sessions.close();
+    await io.close();
+  });
+
+  const dial = async (): Promise<Socket> => {
+    const socket = connect(url, { transports: ["websocket"], forceNew: true, reconnection: false });
+    sockets.push(socket);
+    await new Promise<void>((resolve) => socket.once("connect", resolve));
+    return socket;
+  };
+  const answers = (socket: Socket): ServerFrame[] => {
+    const heard: ServerFrame[] = [];
+    socket.on("rostrum", (got: readonly ServerFrame[]) => heard.push(...got));
+    return heard;
+  };
+  const opening = { type: "open", session: "s", versions: [1], features: [], required: [], instance: "i" };
+  const opened = async (
+    socket: Socket,
+    heard: ServerFrame[],
+    more: object = {},
+  ): Promise<Extract<ServerFrame, { type: "opened" }>> => {
+    socket.emit("rostrum", [{ ...opening, ...more }]);
+    await expect.poll(() => heard.find(({ type }) => type === "opened" || type === "closed")).toBeDefined();
+    const answer = heard.find((frame) => frame.type === "opened");
+    if (answer?.type !== "opened") throw new Error(JSON.stringify(heard));
+    return answer;
+  };
+  const refusals = (heard: readonly ServerFrame[]): string[] =>
+    heard.flatMap((frame) => (frame.type === "refused" || frame.type === "closed" ? [frame.error.code] : []));
+
+  it("goes on serving others, with its state unchanged and its memory flat", async () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const client = createClient({ url });
+    const session = client.session("s");
+    await session.ready;
+    await session.emit("note", 1);
+    const before = await sessions.get("s").state();
+    const chance = new Scheduler(3);
+    const flood = async (packets: number): Promise<void> => {
+      for (let sent = 0; sent < packets; ) {
+        const socket = await dial();
+        const gone = new Promise((resolve) => socket.once("disconnect", resolve));
+        // Opens are left out: a new member is a change of state that anybody may make.
+        for (let each = 0; each < 40; each += 1, sent += 1) {
+          const some = Array.from({ length: 10 }, () => frames(chance)).filter(
+            (frame) => (frame as { type?: unknown } | null)?.type !== "open",
+          );
+          socket.emit("rostrum", some);
+        }
+        await gone;
+      }
+    };
+    await flood(400);
+    collect();
+    const { heapUsed } = process.memoryUsage();
+    await flood(4_000);
+    collect();
+    expect(process.memoryUsage().heapUsed - heapUsed).toBeLessThan(8_000_000);
+    const after = await sessions.get("s").state();
+    expect(after).toEqual(before);
+    await session.emit("note", 2);
+    client.close();
+  });
+
+  it("refuses another version and a feature that it lacks, for good", async () => {
+    const socket = await dial();
+    const heard = answers(socket);
+    socket.emit("rostrum", [{ ...opening, versions: [99] }]);
+    await expect.poll(() => refusals(heard)).toEqual(["VERSION_MISMATCH"]);
+    socket.emit("rostrum", [{ ...opening, required: ["telepathy"] }]);
+    await expect.poll(() => refusals(heard)).toEqual(["VERSION_MISMATCH", "FEATURE_MISSING"]);
+  });
+
+  it("does not take up a member for a forged, foreign or replayed token", async () => {
+    const owner = await dial();
+    const first = await opened(owner, answers(owner));
+    const thief = await dial();
+    const heard = answers(thief);
+    const cursor = { birth: first.birth, offset: first.head };
+    const forged = await opened(thief, heard, {
+      instance: "t",
+      cursor,
+      resume: { member: first.member, token: "1.forged" },
+    });
+    expect(forged.member).not.toBe(first.member);
+    // The owner resumes and speaks; from then on the token it began with is worth nothing.
+    const again = await dial();
+    const answer = await opened(again, answers(again), {
+      cursor,
+      resume: { member: first.member, token: first.token },
+    });
+    expect(answer.incarnation).toBe(2);
+    again.emit("rostrum", [
+      { type: "commands", session: "s", seq: 1, commands: [{ type: "messages", items: [["note", 1]] }] },
+    ]);
+    await expect.poll(async () => (await sessions.get("s").state()).seqs.get(first.member)).toBe(1);
+    const late = await dial();
+    const told = answers(late);
+    late.emit("rostrum", [{ ...opening, cursor, resume: { member: first.member, token: first.token } }]);
+    await expect.poll(() => refusals(told)).toEqual(["TOKEN_REUSED"]);
+  });
+
+  it("takes seqs that jump, drops those that go back, and lets nobody speak without the floor", async () => {
+    const socket = await dial();
+    const heard = answers(socket);
+    const { member } = await opened(socket, heard);
+    const say = (seq: number, event: string): void => {
+      socket.emit("rostrum", [
+        { type: "commands", session: "s", seq, commands: [{ type: "messages", items: [[event, seq]] }] },
+      ]);
+    };
+    say(1_000, "note");
+    say(5, "note");
+    say(1_001, "speak");
+    await expect.poll(() => refusals(heard)).toEqual(["FLOOR_NOT_HELD"]);
+    expect((await sessions.get("s").state()).seqs.get(member)).toBe(1_000);
+  });
+
+  it("starts a client with a cursor from the future anew, and says so", async () => {
+    const socket = await dial();
+    const first = await opened(socket, answers(socket));
+    const again = await dial();
+    const answer = await opened(again, answers(again), {
+      cursor: { birth: first.birth, offset: 1e9 },
+      resume: { member: first.member, token: first.token },
+    });
+    expect(answer.outcome).toEqual({ kind: "reset", why: "cursor" });
+  });
+
+  it("refuses what is too large, and closes who keeps more under way than the window allows", async () => {
+    const socket = await dial();
+    const heard = answers(socket);
+    await opened(socket, heard);
+    socket.emit("rostrum", [
+      {
+        type: "commands",
+        session: "s",
+        seq: 1,
+        commands: [{ type: "messages", items: [["note", "x".repeat(70_000)]] }],
+      },
+    ]);
+    await expect.poll(() => refusals(heard)).toEqual(["MESSAGE_TOO_LARGE"]);
+    const items = Array.from({ length: 900 }, (_, n) => ["note", n]);
+    socket.emit("rostrum", [
+      { type: "commands", session: "s", seq: 10, commands: [{ type: "messages", items }] },
+      { type: "commands", session: "s", seq: 910, commands: [{ type: "messages", items }] },
+    ]);
+    await expect.poll(() => refusals(heard)).toContain("WINDOW_EXCEEDED");
+  });
+});
