@@ -16,7 +16,7 @@ export default defineConfig({
         test: {
           name: "unit",
           root,
-          include: ["packages/*/src/**/*.test.ts", "test/{node,simulation,hostile,house}/**/*.test.ts"],
+          include: ["packages/*/src/**/*.test.ts", "test/{node,simulation,hostile,house,faults}/**/*.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 30_000,
         },

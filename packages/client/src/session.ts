@@ -199,10 +199,14 @@ export class Session<Events extends object = AnyEvents> {
         deliver: (entry, replayed, done) => this.deliver(entry, replayed, done),
         checkpoint: () => structuredClone(checkpoint?.()),
         restore: (state) => restore?.(state as never),
-        defer: queueMicrotask,
+        // Not the function itself: browsers insist on being its owner.
+        defer: (then) => queueMicrotask(then),
         alarm: (at) => {
           clearTimeout(this.alarm);
-          if (at !== Infinity) this.alarm = setTimeout(() => this.engine.wake(), Math.max(0, at - performance.now()));
+          // Timers cut fractions off and may ring early; an alarm that rings too early would not ring again.
+          if (at !== Infinity) {
+            this.alarm = setTimeout(() => this.engine.wake(), Math.ceil(Math.max(0, at - performance.now())) + 1);
+          }
         },
         changed: () => this.changed(),
         resumed: (resumption) => this.tell("resume", resumption),

@@ -480,7 +480,8 @@ export class Host<C> {
         if (entry.type === "resumed") this.audience.supersede(entry.member, entry.incarnation);
     }
     this.audience.extend(entries, state);
-    this.effects.stored(entries, state);
+    // What is read while loading was stored, and told, in an earlier life of the host.
+    if (this.phase !== "loading") this.effects.stored(entries, state);
     if (state.head - this.saved >= this.options.snapshotEvery) this.save();
   }
 
