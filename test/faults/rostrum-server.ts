@@ -22,8 +22,8 @@ const sessions = attachSessions(io, {
   },
 });
 const session = sessions.get(sessionName);
-session.on<[number]>("up", (number) => report({ said: "handled", number }));
-session.on<[number]>("probe", (mark) => report({ said: "probed", mark }));
+session.on("up", (number: number) => report({ said: "handled", number }));
+session.on("probe", (mark: number) => report({ said: "probed", mark }));
 
 io.on("connection", (socket) => {
   const count = (): void => report({ said: "pages", count: io.of("/").sockets.size });

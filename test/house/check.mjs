@@ -20,7 +20,7 @@ const checks = {
   "packages depend one way": arrows,
   "nothing is unused (knip)": unused,
   "packages are sound as published (publint, are-the-types-wrong)": published,
-  "the client is small": size,
+  "the client is small": async () => (await size()).faults,
 };
 
 const unbuilt = readdirSync("packages").filter(

@@ -5,6 +5,7 @@ import { build } from "esbuild";
 
 const budget = 10 * 1024;
 
+/** Bytes gzipped, the budget, and what there is to say against it. */
 export async function size() {
   const { outputFiles } = await build({
     entryPoints: ["packages/client/src/index.ts"],
@@ -21,5 +22,5 @@ export async function size() {
   });
   const bytes = gzipSync(outputFiles[0].contents, { level: 9 }).length;
   console.log(`        @rostrum/client: ${bytes} bytes gzipped, of ${budget}`);
-  return bytes <= budget ? [] : [`${bytes - budget} bytes over the budget`];
+  return { bytes, budget, faults: bytes <= budget ? [] : [`${bytes - budget} bytes over the budget`] };
 }

@@ -8,7 +8,16 @@ export type { Key, Transaction } from "./engine/record.ts";
 export type { Floor, FloorHolder, FloorView, Grant, RequestOptions } from "./floor.ts";
 export type { Retry } from "./link.ts";
 export type { Observable } from "./observable.ts";
-export type { AnyEvents, MemberView, Meta, Sending, Session, SessionEvents, SessionOptions } from "./session.ts";
+export type {
+  AnyEvents,
+  EventHandler,
+  MemberView,
+  Meta,
+  Sending,
+  Session,
+  SessionEvents,
+  SessionOptions,
+} from "./session.ts";
 export type { Status } from "./status.ts";
 export { indexedDBStorage } from "./storage/indexeddb.ts";
 export { memoryStorage } from "./storage/memory.ts";

@@ -45,6 +45,14 @@ export interface Meta {
 /** Event names to functions of their payload; without types of its own, an app may emit anything. */
 export type AnyEvents = Record<string, (...args: unknown[]) => unknown>;
 
+/** A method's parameters may be narrower than declared: so an app without typed events may write what it expects. */
+type Loose = { call(...args: unknown[]): unknown }["call"];
+
+/** What a handler of the event looks like: the payload, then the meta. */
+export type EventHandler<E, K extends keyof E> = string extends keyof E
+  ? Loose
+  : (...args: [...Args<E, K>, Meta]) => unknown;
+
 type Args<E, K extends keyof E> = E[K] extends (...args: infer A) => unknown ? A : never;
 
 /** What the session itself tells. These names are not free for an app's own events. */
@@ -270,7 +278,7 @@ export class Session<Events extends object = AnyEvents> {
   on<K extends keyof SessionEvents>(event: K, handler: SessionEvents[K]): () => void;
   on<K extends Exclude<keyof Events & string, keyof SessionEvents>>(
     event: K,
-    handler: (...args: [...Args<Events, K>, Meta]) => unknown,
+    handler: EventHandler<Events, K>,
   ): () => void;
   on(event: string, handler: (...args: never[]) => unknown): () => void {
     const call: Handler = (...args) => handler(...(args as never[]));

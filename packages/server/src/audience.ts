@@ -61,8 +61,13 @@ interface Listener<C> {
 /** How many offsets of the log are kept at hand for those who come back. */
 const cacheOffsets = 4_000;
 const pageOffsets = 1_000;
-/** A busy session gathers for this long; a quiet one sends at once. Milliseconds. */
-const gather = 8;
+/**
+ * While several members speak at once, what they say is gathered for this long: each broadcast costs the same, whatever is
+ * in it. A single speaker's messages go out at once, as nothing would be gathered with them. Milliseconds.
+ */
+const gather = 10;
+/** Several speak at once if two different ones spoke within this time. */
+const together = 25;
 
 /** Comings and goings can wait a little: half a millisecond for each who has to be told, half a second at most. */
 const isHurried = (entry: Entry): boolean =>
@@ -281,10 +286,24 @@ export class Audience<C> {
       this.told = this.head;
       return;
     }
-    const wait = entries.some(isHurried)
-      ? Math.max(0, this.flushed + gather - this.effects.now())
-      : Math.min(500, this.listeners.size / 2);
+    const wait = entries.some(isHurried) ? this.gathering(entries) : Math.min(500, this.listeners.size / 2);
     this.effects.flushIn(wait < 1 ? 0 : wait);
+  }
+
+  private speaker: { readonly member: MemberId | null; readonly at: Time } = { member: null, at: 0 };
+  private severalUntil: Time = 0;
+
+  /** How long to wait for others who are speaking too. */
+  private gathering(entries: readonly Entry[]): number {
+    const now = this.effects.now();
+    for (const entry of entries) {
+      if (entry.type !== "messages" || entry.by === null) continue;
+      if (this.speaker.member !== null && entry.by !== this.speaker.member && now - this.speaker.at < together) {
+        this.severalUntil = now + 2 * together;
+      }
+      this.speaker = { member: entry.by, at: now };
+    }
+    return now < this.severalUntil ? Math.max(0, this.flushed + gather - now) : 0;
   }
 
   private prune(): void {
@@ -343,7 +362,9 @@ export class Audience<C> {
         ? this.byMember.get(first.by)
         : undefined;
     const span = { session: this.session, after: this.told, upTo: this.head } as const;
-    if (sole?.mode === "live") {
+    // Worth a frame of its own only if there is a payload to save.
+    const bulky = page.length > 8 || page.some((entry) => entry.type === "messages" && entry.items.length > 8);
+    if (sole?.mode === "live" && bulky) {
       const stored = page.flatMap((entry): readonly Stored[] =>
         entry.type === "messages" && entry.seq !== undefined
           ? [{ seq: entry.seq, count: entry.items.length, offset: entry.offset, at: entry.at }]

@@ -34,6 +34,9 @@ export interface ServerMeta extends Stored {
   readonly private: boolean;
 }
 
+/** Gets the payload and then the `ServerMeta`. A method's parameters may be narrower than declared, on purpose. */
+export type ServerListener = { call(...args: unknown[]): void }["call"];
+
 export interface FloorModeration {
   /** Holders and queue as stored. */
   get(): Promise<Floor>;
@@ -94,10 +97,9 @@ export class SessionHandle {
    * @example
    * const stop = sessions.get("standup-42").on("note", (note, meta) => save(meta.offset, note))
    */
-  on<Args extends unknown[]>(event: string, listener: (...args: [...Args, ServerMeta]) => void): () => void {
+  on(event: string, listener: ServerListener): () => void {
     let undo: (() => void) | undefined;
     let undone = false;
-    const call = listener as unknown as (...args: unknown[]) => void;
     void this.hosts().then((hosts) => {
       if (undone) return;
       hosts.get(this.id);
@@ -114,7 +116,7 @@ export class SessionHandle {
               user,
               private: entry.to !== undefined,
             };
-            call(...args.map(fromPayload), meta);
+            listener(...args.map(fromPayload), meta);
           });
         }
       });

@@ -1,7 +1,7 @@
 /** Rostrum's server: sessions, floors and checkpointed resumption on the Socket.IO server you already have. */
 
 export { type ErrorCode, RostrumError } from "@rostrum/protocol";
-export type { FloorModeration, ServerMeta, SessionHandle, Stored } from "./handle.ts";
+export type { FloorModeration, ServerListener, ServerMeta, SessionHandle, Stored } from "./handle.ts";
 export type { AuthenticateContext, Identity, SessionsOptions } from "./options.ts";
 export type { Retention } from "./retention.ts";
 export { attachSessions, type DrainOptions, type Sessions } from "./sessions.ts";

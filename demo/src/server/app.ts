@@ -1,0 +1,43 @@
+/** The demo's server: Socket.IO with Rostrum on it, and beside it plain Socket.IO with its own recovery, to compare. */
+
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { attachSessions, embeddedStore } from "@rostrum/server";
+import { Server } from "socket.io";
+
+const [port = "0", folder = ""] = process.argv.slice(2);
+
+const http = createServer();
+// Short heartbeats, for both: a visitor does not wait 45 seconds to see a half-open link noticed.
+const io = new Server(http, {
+  cors: { origin: true },
+  pingInterval: 2_000,
+  pingTimeout: 2_000,
+  connectionStateRecovery: {},
+});
+
+const sessions = attachSessions(io.of("/rostrum"), {
+  store: embeddedStore(folder),
+  authenticate: ({ auth }) => {
+    const name = (auth as { name?: unknown } | undefined)?.name;
+    return typeof name === "string" && name !== "" && name.length < 40 ? { user: name, name } : null;
+  },
+  floors: { mic: { capacity: 1, maxHold: 60_000, grace: 8_000 } },
+  guards: { talk: "mic" },
+  limits: { members: 50 },
+});
+
+io.of("/plain").on("connection", (socket) => {
+  // Recovery needs one event before it works at all; it gets one.
+  socket.emit("hello");
+  socket.on("note", (id: string, stored: () => void) => {
+    io.of("/plain").emit("note", id);
+    stored();
+  });
+});
+
+http.listen(Number(port), "127.0.0.1", () => process.send?.({ port: (http.address() as AddressInfo).port }));
+process.once("disconnect", () => process.exit());
+process.once("SIGTERM", () => {
+  void sessions.drain({ within: 2_000 }).then(() => process.exit());
+});

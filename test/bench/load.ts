@@ -1,0 +1,125 @@
+/** The load: a server process to ask, and ends that send and count, alike for plain Socket.IO and for Rostrum. */
+
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { type Client, createClient, memoryStorage, type Session, type Storage, type Tabs } from "@rostrum/client";
+import { io, type Socket } from "socket.io-client";
+import type { Mode, Order } from "./server.ts";
+
+export class Target implements AsyncDisposable {
+  private constructor(
+    private readonly child: ChildProcess,
+    readonly url: string,
+    readonly mode: Mode,
+  ) {}
+
+  static async start(mode: Mode): Promise<Target> {
+    const child = fork(fileURLToPath(new URL("./server.ts", import.meta.url)), [mode], {
+      execArgv: ["--expose-gc", "--import", "tsx"],
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+    });
+    const port = await reply(child);
+    return new Target(child, `http://127.0.0.1:${String(port)}`, mode);
+  }
+
+  async ask(order: Order): Promise<number> {
+    const answer = reply(this.child);
+    this.child.send(order);
+    return Number(await answer);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const gone = new Promise((resolve) => this.child.once("exit", resolve));
+    this.child.kill();
+    await gone;
+  }
+}
+
+const reply = (child: ChildProcess): Promise<unknown> =>
+  new Promise((resolve, reject) => {
+    const exit = (code: number | null): void => reject(new Error(`the server ended with ${code}`));
+    child.once("exit", exit);
+    child.once("message", (message: { readonly value: unknown }) => {
+      child.off("exit", exit);
+      resolve(message.value);
+    });
+  });
+
+/** One end of a conversation. */
+export interface End {
+  readonly send: (text: string) => void;
+  /** What was sent and is not confirmed; plain Socket.IO does not know. */
+  readonly close: () => void;
+  /** Loses the connection without a goodbye; comes back when told. */
+  readonly drop: () => void;
+  readonly comeBack: (heard: (text: string) => void) => Promise<void>;
+}
+
+let ends = 0;
+
+export const connectEnd = async (target: Target, room: string, heard: (text: string) => void): Promise<End> => {
+  ends += 1;
+  return target.mode === "plain" ? plainEnd(target.url, room, heard) : rostrumEnd(target.url, room, `u${ends}`, heard);
+};
+
+const plainEnd = async (url: string, room: string, heard: (text: string) => void): Promise<End> => {
+  const socket: Socket = io(url, { transports: ["websocket"], forceNew: true, reconnection: false, auth: { room } });
+  socket.on("msg", heard);
+  await new Promise<void>((resolve, reject) => {
+    socket.once("connect", resolve);
+    socket.once("connect_error", reject);
+  });
+  return {
+    send: (text) => void socket.emit("msg", room, text),
+    close: () => void socket.disconnect(),
+    drop: () => void socket.io.engine.close(),
+    comeBack: async () => {
+      const live = new Promise<void>((resolve) => socket.once("connect", resolve));
+      socket.connect();
+      await live;
+    },
+  };
+};
+
+/** Every end is a tab of its own that keeps what it has in this process. */
+const tabs = (): Tabs => ({ claim: async () => () => {}, recall: () => undefined, remember: () => {} });
+
+const rostrumEnd = async (url: string, room: string, user: string, heard: (text: string) => void): Promise<End> => {
+  const storage: Storage = memoryStorage();
+  let client: Client | undefined;
+  let session: Session | undefined;
+  const open = async (on: (text: string) => void): Promise<void> => {
+    client = createClient({
+      url,
+      storage,
+      tabs: tabs(),
+      auth: () => user,
+      io: { transports: ["websocket"] },
+      heartbeat: { every: 60_000 },
+    });
+    session = client.session(room, { history: { last: 0 } });
+    session.on("msg", (text) => on(String(text)));
+    await session.ready;
+  };
+  await open(heard);
+  return {
+    send: (text) => void session?.emit("msg", text),
+    close: () => client?.close(),
+    drop: () => client?.close(),
+    comeBack: open,
+  };
+};
+
+export const median = (values: readonly number[]): number => {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+};
+
+export const percentile = (values: readonly number[], part: number): number => {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN;
+};
+
+export const sleep = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds));
+export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

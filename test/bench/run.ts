@@ -1,0 +1,156 @@
+/** npm run bench [-- --only NAME[,NAME]] [--rounds N] [--json FILE]: ours against plain Socket.IO, in one run, in turn. */
+
+import { writeFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
+import { size } from "../house/size.mjs";
+import { fanout, latency, loaded, memory, mesh, openLong, storm } from "./cases.ts";
+import { median } from "./load.ts";
+
+interface Row {
+  readonly name: string;
+  readonly unit: string;
+  readonly ours: number;
+  readonly peer: number;
+  /** Ours divided by the peer's. */
+  readonly ratio: number;
+  readonly goal: string;
+}
+
+const { values } = parseArgs({
+  options: { only: { type: "string" }, json: { type: "string" }, rounds: { type: "string", default: "3" } },
+});
+const rounds = Number(values.rounds);
+const only = values.only?.split(",");
+const rows: Row[] = [];
+
+const wanted = (...names: string[]): boolean => only === undefined || names.some((name) => only.includes(name));
+const add = (name: string, unit: string, ours: number, peer: number, goal: string): void => {
+  if (!wanted(name)) return;
+  const row = { name, unit, ours, peer, ratio: ours / peer, goal };
+  rows.push(row);
+  const show = (figure: number): string => (figure >= 100 ? figure.toFixed(0) : figure.toPrecision(3));
+  console.log(
+    `${name.padEnd(22)} ${unit.padEnd(30)} ours ${show(ours).padStart(9)}  peer ${show(peer).padStart(9)}  ratio ${row.ratio.toFixed(2).padStart(7)}  goal ${goal}`,
+  );
+};
+
+/** Takes the sides in turn, round after round. */
+const inTurn = async <T>(
+  ours: () => Promise<T>,
+  peer: () => Promise<T>,
+): Promise<readonly [readonly T[], readonly T[]]> => {
+  const [a, b]: [T[], T[]] = [[], []];
+  for (let round = 0; round < rounds; round += 1) {
+    b.push(await peer());
+    a.push(await ours());
+  }
+  return [a, b];
+};
+
+for (const [fan, goal, durableGoal] of [
+  [1, 6, 5],
+  [10, 15, 10],
+  [100, 25, 18],
+] as const) {
+  const measure = fanout(fan);
+  for (const [mode, suffix, least] of [
+    ["memory", "", goal],
+    ["durable", "-durable", durableGoal],
+  ] as const) {
+    const name = `fanout-${fan}${suffix}`;
+    if (!wanted(name)) continue;
+    const [ours, peer] = await inTurn(
+      () => measure(mode),
+      () => measure("plain"),
+    );
+    add(name, "delivered per server CPU s", median(ours), median(peer), `>= ${least}`);
+  }
+}
+
+for (const [rate, goal] of [
+  [5, 1.5],
+  [20, 2],
+] as const) {
+  if (!wanted(`mesh-${rate}`)) continue;
+  const measure = mesh(rate);
+  const [ours, peer] = await inTurn(
+    () => measure("memory"),
+    () => measure("plain"),
+  );
+  add(`mesh-${rate}`, "delivered per server CPU s", median(ours), median(peer), `>= ${goal}`);
+}
+
+if (wanted("latency-p50", "latency-p99")) {
+  const [ours, peer] = await inTurn(
+    () => latency("memory"),
+    () => latency("plain"),
+  );
+  for (const part of ["p50", "p99"] as const) {
+    add(
+      `latency-${part}`,
+      "ms, emit to handler",
+      median(ours.map((each) => each[part])),
+      median(peer.map((each) => each[part])),
+      "<= 1.15",
+    );
+  }
+}
+
+for (const rate of [4_000, 100, 1_000, 10_000, 50_000]) {
+  const name = rate === 4_000 ? "durable-p50" : `durable-p50-at-${rate}`;
+  if (!wanted(name)) continue;
+  const measure = loaded(rate);
+  const [ours, peer] = await inTurn(
+    () => measure("durable"),
+    () => measure("plain"),
+  );
+  add(name, `ms, p50 at ${rate}/s, fan-out 10`, median(ours), median(peer), rate === 4_000 ? "peer + 1 ms" : "shown");
+}
+
+if (wanted("storm-time", "storm-cpu")) {
+  const measure = storm(2_000);
+  const [ours, peer] = await inTurn(
+    () => measure("memory"),
+    () => measure("plain"),
+  );
+  add(
+    "storm-time",
+    "ms until the last is live",
+    median(ours.map(({ time }) => time)),
+    median(peer.map(({ time }) => time)),
+    "<= 0.4",
+  );
+  add(
+    "storm-cpu",
+    "ms of server CPU",
+    median(ours.map(({ cpu }) => cpu)),
+    median(peer.map(({ cpu }) => cpu)),
+    "<= 0.35",
+  );
+  const lost = [ours, peer].map((side) => side.reduce((sum, each) => sum + each.lost, 0));
+  console.log(`${"".padEnd(22)} of ${rounds * 200_000} missed messages lost: ours ${lost[0]}, peer ${lost[1]}`);
+}
+
+if (wanted("memory-member")) {
+  const [ours, peer] = await inTurn(
+    () => memory("memory"),
+    () => memory("plain"),
+  );
+  add("memory-member", "resident bytes per idle member", median(ours), median(peer), "<= 1.25");
+}
+
+if (wanted("open-long")) {
+  const [ours, peer] = await inTurn(
+    () => openLong(1_000_000),
+    () => openLong(100),
+  );
+  add("open-long", "ms, 1,000,000 against 100 entries", median(ours), median(peer), "<= 1.25");
+}
+
+if (wanted("client-size")) {
+  const { bytes, budget } = await size();
+  add("client-size", "bytes gzipped against the budget", bytes, budget, "<= 1");
+}
+
+if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(rows, null, 2)}\n`);
+process.exit();

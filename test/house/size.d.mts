@@ -1,0 +1,5 @@
+export declare function size(): Promise<{
+  readonly bytes: number;
+  readonly budget: number;
+  readonly faults: readonly string[];
+}>;
