@@ -9,7 +9,7 @@ import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { createBrotliDecompress } from "node:zlib";
-import { type Browser, type BrowserContext, chromium, type LaunchOptions } from "playwright-core";
+import { type Browser, chromium, type LaunchOptions } from "playwright-core";
 
 const run = promisify(execFile);
 const cache = fileURLToPath(new URL("../node_modules/.cache/rostrum-chromium", import.meta.url));
@@ -29,7 +29,7 @@ let found: Promise<FoundChromium> | undefined;
  * CHROMIUM_PATH, else Playwright's cache, else (Linux x64) the bundled one, else an installed one. The bundled one comes before the
  * installed one because it is the same on every machine. SKIP_BROWSERS=playwright,bundled,system leaves some of them out.
  */
-export function findChromium(): Promise<FoundChromium> {
+function findChromium(): Promise<FoundChromium> {
   found ??= detect();
   return found;
 }
@@ -68,11 +68,6 @@ export async function launchChromium(options: LaunchOptions = {}): Promise<Brows
   return chromium.launch(await launchOptions(options));
 }
 
-/** The same with a profile on disk, for what must survive the browser's end. */
-export async function launchChromiumWithProfile(folder: string, options: LaunchOptions = {}): Promise<BrowserContext> {
-  return chromium.launchPersistentContext(folder, await launchOptions(options));
-}
-
 async function launchOptions(options: LaunchOptions): Promise<LaunchOptions> {
   const { path, env } = await findChromium();
   return {
@@ -83,7 +78,7 @@ async function launchOptions(options: LaunchOptions): Promise<LaunchOptions> {
   };
 }
 
-export function launchArgs(): string[] {
+function launchArgs(): string[] {
   const args = [
     "--disable-quic",
     "--no-first-run",

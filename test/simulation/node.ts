@@ -19,8 +19,8 @@ import type { Sabotage } from "./sabotage.ts";
 import type { SimStore } from "./store.ts";
 
 export const session = sessionId("s");
-export const secret: Uint8Array = new Uint8Array(32).fill(7);
-export const limits: Limits = { ...defaultLimits, windowCommands: 8, creditEntries: 20 };
+const secret: Uint8Array = new Uint8Array(32).fill(7);
+const limits: Limits = { ...defaultLimits, windowCommands: 8, creditEntries: 20 };
 
 let nextLife = 0;
 

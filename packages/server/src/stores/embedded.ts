@@ -97,7 +97,13 @@ class EmbeddedStore implements Store {
     if (found.length > 0 && !found.includes("CURRENT"))
       throw corrupt(this.folder, `Files that are not a store's (${found.slice(0, 3).join(", ")})`);
     // Making one opens it, and opening writes; so it is made only now.
-    this.level = new ClassicLevel<string, Buffer>(this.folder, { keyEncoding: "utf8", valueEncoding: "buffer" });
+    this.level = new ClassicLevel<string, Buffer>(this.folder, {
+      keyEncoding: "utf8",
+      valueEncoding: "buffer",
+      // Measured: compressing and merging small files costs more than the bytes it saves.
+      compression: false,
+      writeBufferSize: 16_777_216,
+    });
     try {
       await this.db.open();
     } catch (error) {
