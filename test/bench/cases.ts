@@ -107,8 +107,8 @@ export const latency = async (mode: Mode): Promise<{ readonly p50: number; reado
     sender.send(text);
     await done;
     if (round >= 500) samples.push(performance.now() - started);
-    // Not in one burst: a quiet link is what is measured.
-    if (round % 10 === 0) await sleep(12);
+    // One at a time: the sender's own echo must not be in the way of the next round, on either side.
+    await sleep(2);
   }
   receiver.close();
   sender.close();
