@@ -22,8 +22,6 @@ export const session = sessionId("s");
 const secret: Uint8Array = new Uint8Array(32).fill(7);
 const limits: Limits = { ...defaultLimits, windowCommands: 8, creditEntries: 20 };
 
-let nextLife = 0;
-
 interface Seat {
   readonly connection: SimConnection;
   readonly user: string;
@@ -36,6 +34,7 @@ export class SimNode {
   skew = 0;
   host: Host<Seat> | undefined;
   private life = "";
+  private lifeCount = 0;
   private seats = new Map<SimConnection, Seat>();
   private stop: () => void = () => {};
   /** Opens about which the app is being asked. */
@@ -59,7 +58,7 @@ export class SimNode {
 
   private start(): void {
     this.up = true;
-    this.life = `${this.name}/${(nextLife += 1)}`;
+    this.life = `${this.name}/${(this.lifeCount += 1)}`;
     this.lives.add(this.life);
     this.host = undefined;
   }

@@ -33,7 +33,7 @@ export interface ClientOptions {
   readonly tabs?: Tabs;
   /** Milliseconds between heartbeats, and that an answer may take. */
   readonly heartbeat?: { readonly every?: number; readonly within?: number };
-  /** Milliseconds that a connection may take to come about; default 10,000. */
+  /** Milliseconds that a connection may take to come about; default 20,000; the first tries get less. */
   readonly connectWithin?: number;
 }
 
@@ -77,7 +77,7 @@ export const createClient = (options: ClientOptions = {}): Client => {
     const each = (act: (session: Session<never>) => void): void => [...present()].forEach(act);
     const link = new Link(
       dialled,
-      { ...defaultPulse, ...heartbeat, connectWithin: options.connectWithin ?? 10_000 },
+      { ...defaultPulse, ...heartbeat, connectWithin: options.connectWithin ?? 20_000 },
       {
         connected: () => each((session) => session.connected()),
         disconnected: () => each((session) => session.disconnected()),

@@ -57,6 +57,8 @@ export interface FloorHost {
   /** The latest that the server's clock can show now. */
   readonly serverTimeAtMost: () => Time;
   readonly now: () => number;
+  /** Asks the server for a sign of life. */
+  readonly ask: () => void;
 }
 
 interface Waiting {
@@ -118,6 +120,7 @@ export class Floor implements Observable<FloorView> {
       signal?.addEventListener("abort", withdraw, { once: true });
       if (this.asked) return;
       this.asked = true;
+      this.guard();
       this.host.submit({ type: "floor-request", floor: this.name }).then(
         () => this.update(),
         (error: unknown) => this.fail(error),
@@ -208,19 +211,26 @@ export class Floor implements Observable<FloorView> {
     held?.lose(reason);
   }
 
-  /** Looks again when the lease may have run out. Called at each heartbeat too, which moves that moment on. */
+  /**
+   * Looks whether the lease still holds, and asks for signs of life more often than the grace is long: from the sending of
+   * the last one that was answered, the lease is reckoned. Called at each heartbeat too, which moves the end on.
+   */
   guard(): void {
     clearTimeout(this.timer);
-    if (this.held === undefined) return;
-    const { expiresAt = Infinity, fence } = this.held.grant;
+    if (this.held === undefined && !this.asked) return;
     const grace = this.host.state().config.floors[this.name]?.grace ?? 0;
-    const left =
-      Math.min(this.host.trustedUntil(grace) - this.host.now(), expiresAt - this.host.serverTimeAtMost()) - margin;
-    if (left > 0) {
-      this.timer = setTimeout(() => this.guard(), Math.min(left + 1, 1_000_000_000));
-      (this.timer as { unref?: () => void }).unref?.();
-      return;
-    }
+    const trusted = this.host.trustedUntil(grace) - this.host.now();
+    const limit = (this.held?.grant.expiresAt ?? Infinity) - this.host.serverTimeAtMost();
+    const room = Math.min(margin, grace / 4);
+    const left = Math.min(trusted, limit) - room;
+    if (this.held !== undefined && left <= 0) return this.distrust(this.held.grant.fence);
+    if (trusted < grace * (3 / 4)) this.host.ask();
+    const wait = Math.min(Math.max(left, 1), Math.max(grace / 4, 50));
+    this.timer = setTimeout(() => this.guard(), Math.ceil(wait) + 1);
+    (this.timer as { unref?: () => void }).unref?.();
+  }
+
+  private distrust(fence: Offset): void {
     this.distrusted.add(fence);
     this.lose(
       new RostrumError(

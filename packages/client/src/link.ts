@@ -55,7 +55,8 @@ export class Link {
     socket.on(wireEvent, (frames: readonly ServerFrame[]) => {
       if (socket === this.socket) this.take(frames);
     });
-    this.setTimer(this.options.connectWithin, () => this.lost(socket));
+    // A black hole answers never, a slow network late: the first tries are short, the later ones patient.
+    this.setTimer(Math.min(this.options.connectWithin, 3_000 * 2 ** this.attempt), () => this.lost(socket));
     if (socket.connected) this.opened(socket);
     else socket.connect();
     this.events.changed();
@@ -71,6 +72,14 @@ export class Link {
       this.send([{ type: "ping", n: ping }]);
       this.beat();
     }
+  }
+
+  /** Asks whether the server still has us, unless it is being asked already. */
+  ask(): void {
+    if (this.pulse === undefined || this.pulse.asking) return;
+    const { ping } = this.pulse.probe(performance.now());
+    this.send([{ type: "ping", n: ping }]);
+    this.beat();
   }
 
   /** Gives the present connection up and dials again after `wait` milliseconds. */

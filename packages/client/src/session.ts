@@ -316,7 +316,9 @@ export class Session<Events extends object = AnyEvents> {
       state: () => this.engine.state,
       self: () => this.engine.member,
       submit: (command) => this.submit(command, 64),
-      trustedUntil: (grace) => (this.host.heartbeat()?.sentAt ?? this.connectedAt) + grace,
+      // Taking us up is a sign of life too: the server did it after the connection was made.
+      trustedUntil: (grace) => Math.max(this.host.heartbeat()?.sentAt ?? 0, this.connectedAt) + grace,
+      ask: () => this.host.link.ask(),
       serverTimeAtMost: () => {
         const heard = this.host.heartbeat();
         return heard === undefined ? this.engine.state.at : heard.serverAt + performance.now() - heard.sentAt;

@@ -24,6 +24,10 @@ export class Pulse {
     this.nextAt = now + options.every;
   }
 
+  get asking(): boolean {
+    return this.outstanding !== undefined;
+  }
+
   /** When `tick` next has something to say. */
   get deadline(): number {
     return this.outstanding === undefined ? this.nextAt : this.outstanding.sentAt + this.outstanding.within;
