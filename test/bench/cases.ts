@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Entry, emptyState, lastOffset, sessionId, toRecord } from "@rostrum/protocol";
 import { embeddedStore } from "@rostrum/server";
-import { connectEnd, type End, percentile, sleep, Target, turn } from "./load.ts";
+import { connectEnd, type End, lightEnd, percentile, sleep, Target, turn } from "./load.ts";
 import type { Mode } from "./server.ts";
 
 const text = "x".repeat(100);
@@ -150,7 +150,7 @@ export const storm =
     for (let from = 0; from < count; from += 50) {
       ends.push(
         ...(await Promise.all(
-          Array.from({ length: Math.min(50, count - from) }, (_, n) => connectEnd(target, "r", hear(from + n))),
+          Array.from({ length: Math.min(50, count - from) }, (_, n) => lightEnd(target, "r", hear(from + n))),
         )),
       );
     }

@@ -3,6 +3,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { type Client, createClient, memoryStorage, type Session, type Storage, type Tabs } from "@rostrum/client";
+import type { ServerFrame } from "@rostrum/protocol";
 import { io, type Socket } from "socket.io-client";
 import type { Mode, Order } from "./server.ts";
 
@@ -107,6 +108,68 @@ const rostrumEnd = async (url: string, room: string, user: string, heard: (text:
     close: () => client?.close(),
     drop: () => client?.close(),
     comeBack: open,
+  };
+};
+
+/**
+ * A member without a client: it opens, resumes and counts. Two thousand real clients in one process would measure that
+ * process, with two thousand rosters of two thousand members.
+ */
+export const lightEnd = async (target: Target, room: string, heard: (text: string) => void): Promise<End> => {
+  if (target.mode === "plain") return plainEnd(target.url, room, heard);
+  ends += 1;
+  const instance = `i${ends}`;
+  const socket: Socket = io(target.url, { transports: ["websocket"], forceNew: true, reconnection: false });
+  let on = heard;
+  let opened: Extract<ServerFrame, { type: "opened" }> | undefined;
+  let received = 0;
+  let live = (): void => {};
+  socket.on("rostrum", (frames: readonly ServerFrame[]) => {
+    for (const frame of frames) {
+      if (frame.type === "opened") {
+        opened = frame;
+        received = frame.start;
+      }
+      if (frame.type !== "entries") continue;
+      for (const entry of frame.entries) {
+        if (entry.type === "messages" && entry.offset > received) for (const [, text] of entry.items) on(String(text));
+      }
+      received = Math.max(received, frame.upTo);
+      if (opened !== undefined && received >= opened.head) live();
+    }
+  });
+  const open = async (): Promise<void> => {
+    const done = new Promise<void>((resolve) => (live = resolve));
+    if (!socket.connected) await new Promise<void>((resolve) => socket.connect().once("connect", resolve));
+    const resume =
+      opened === undefined
+        ? {}
+        : { resume: { member: opened.member, token: opened.token }, cursor: { birth: opened.birth, offset: received } };
+    socket.emit("rostrum", [
+      {
+        type: "open",
+        session: room,
+        versions: [1],
+        features: [],
+        required: [],
+        instance,
+        auth: instance,
+        history: { last: 0 },
+        ...resume,
+      },
+    ]);
+    await done;
+    socket.emit("rostrum", [{ type: "processed", session: room, offset: received }]);
+  };
+  await open();
+  return {
+    send: () => {},
+    close: () => void socket.disconnect(),
+    drop: () => void socket.io.engine.close(),
+    comeBack: async (next) => {
+      on = next;
+      await open();
+    },
   };
 };
 

@@ -287,8 +287,12 @@ export class Audience<C> {
       return;
     }
     const wait = entries.some(isHurried) ? this.gathering(entries) : Math.min(500, this.listeners.size / 2);
+    this.due = Math.min(this.due, this.effects.now() + wait);
     this.effects.flushIn(wait < 1 ? 0 : wait);
   }
+
+  /** When everybody live is to be told of what is new. */
+  private due: Time = Infinity;
 
   private speaker: { readonly member: MemberId | null; readonly at: Time } = { member: null, at: 0 };
   private severalUntil: Time = 0;
@@ -331,7 +335,12 @@ export class Audience<C> {
 
   /** Tells everybody what is new, then those who just came what they missed. */
   flush(state: SessionState): void {
-    if (this.told < this.head && this.listeners.size > 0) this.tell();
+    if (this.told < this.head && this.listeners.size > 0) {
+      // Somebody's arrival may bring us here before the others' time has come. Timers may be a little early.
+      const wait = this.due - this.effects.now();
+      if (wait < 1) this.tell();
+      else if (wait !== Infinity) this.effects.flushIn(wait);
+    }
     this.receive(state);
     for (const [listener, error] of this.leaving.splice(0)) {
       if (this.listeners.get(listener.connection) === listener) this.close(listener, error);
@@ -345,6 +354,7 @@ export class Audience<C> {
   }
 
   private tell(): void {
+    this.due = Infinity;
     const page = this.cached(this.told) ?? [];
     const shared = page.filter(isPublic);
     const [first] = shared;
