@@ -21,6 +21,7 @@ import {
   type SessionId,
   type SessionState,
   type Stored,
+  span,
   type Time,
   toView,
   toWire,
@@ -436,7 +437,10 @@ export class Audience<C> {
       else group.push(listener);
     }
     for (const [after, group] of groups) {
-      const entries = this.head - after <= pageOffsets ? this.cached(after) : undefined;
+      const cached = this.cached(after);
+      // What is hidden from members costs nothing, however many offsets it takes.
+      const weight = cached?.reduce((sum, entry) => sum + (isPublic(entry) ? span(entry) : 0), 0) ?? Infinity;
+      const entries = weight <= pageOffsets ? cached : undefined;
       if (entries === undefined) for (const listener of group) this.page(listener);
       else this.deliver(group, after, entries, this.head);
     }
