@@ -33,6 +33,9 @@ const patience = 100;
 /** Most sessions on one connection, and most that may be opening at once. */
 const maxSeats = 100;
 
+/** Why a signal fired; made once, because making an error costs more than firing one. */
+const noLonger = new Error("the connection no longer has the session");
+
 interface Place extends Seat {
   readonly pace: Pace;
   reauthTimer: NodeJS.Timeout | undefined;
@@ -397,7 +400,7 @@ export class Gateway {
 
   private leave(place: Place): void {
     clearTimeout(place.reauthTimer);
-    place.gone.abort();
+    place.gone.abort(noLonger);
     place.pace.stop();
     if (this.left.has(place.gone)) return;
     this.left.add(place.gone);

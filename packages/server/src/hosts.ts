@@ -135,7 +135,7 @@ export class Hosts {
       },
       live: (seat, on) => void (on ? seat.socket.join(room) : seat.socket.leave(room)),
       closed: (seat, frame) => {
-        seat.gone.abort();
+        seat.gone.abort(frame.error);
         seat.socket.emit(wireEvent, [frame]);
       },
       flushIn: (milliseconds) => {
