@@ -64,9 +64,9 @@ const cacheOffsets = 4_000;
 const pageOffsets = 1_000;
 /**
  * While several members speak at once, what they say is gathered for this long: each broadcast costs the same, whatever is
- * in it. A single speaker's messages go out at once, as nothing would be gathered with them. Milliseconds.
+ * in it (one display frame, so that nobody sees it). A single speaker's messages go out at once, as nothing would be gathered with them. Milliseconds.
  */
-const gather = 10;
+const gather = 16;
 /** Several speak at once if two different ones spoke within this time. */
 const together = 25;
 
