@@ -357,6 +357,29 @@ describe("coming back", () => {
     expect(got[0]).toBe(100 - got.length + 1);
   });
 
+  it("sets aside what the device kept and cannot be read, says so, and starts from the server's state", async () => {
+    const { url } = await serve();
+    const storage = memoryStorage();
+    await storage.commit("default\u0000s\u0000tab", { set: [["meta", { instance: 7 }]], remove: [] });
+    const session = join(url, { storage }).session("s");
+    const warnings: RostrumError[] = [];
+    session.on("warning", (warning) => void warnings.push(warning));
+    await session.emit("note", 1);
+    expect(warnings.map(({ code }) => code)).toEqual(["STORAGE_CORRUPT"]);
+    const aside = String(warnings[0]?.details["aside"]);
+    expect((await storage.load(aside)).get("meta")).toEqual({ instance: 7 });
+  });
+
+  it("touches nothing that a newer version has written", async () => {
+    const { url } = await serve();
+    const storage = memoryStorage();
+    const scope = "default\u0000s\u0000tab";
+    const newer = { format: 99, instance: "i", received: 0, processed: 0 };
+    await storage.commit(scope, { set: [["meta", newer]], remove: [] });
+    expect(await codeOf(join(url, { storage }).session("s").ready)).toBe("STORAGE_NEWER");
+    expect((await storage.load(scope)).get("meta")).toEqual(newer);
+  });
+
   it("starts anew, and says so, when the server has another log", async () => {
     const storage = memoryStorage();
     const old = await serve();
