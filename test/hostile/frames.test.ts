@@ -1,12 +1,15 @@
 /** What a client that does not play by the rules can do: nothing but be refused. */
 
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { createClient } from "@rostrum/client";
 import { defaultLimits, parseFrame, RostrumError, type ServerFrame } from "@rostrum/protocol";
-import { attachSessions, memoryStore, type Sessions } from "@rostrum/server";
+import { attachSessions, embeddedStore, memoryStore, type Sessions } from "@rostrum/server";
 import { Scheduler } from "@rostrum/testing";
 import { Server } from "socket.io";
 import { io as connect, type Socket } from "socket.io-client";
@@ -262,5 +265,27 @@ describe("a server under hostile frames", () => {
       { type: "commands", session: "s", seq: 910, commands: [{ type: "messages", items }] },
     ]);
     await expect.poll(() => refusals(heard)).toContain("WINDOW_EXCEEDED");
+  });
+});
+
+describe("a server whose store does not open", () => {
+  it("tells each who asks, and lives", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "rostrum-"));
+    await writeFile(join(folder, "thesis.txt"), "not a store");
+    const http = createServer();
+    const io = new Server(http);
+    const sessions = attachSessions(io, { store: embeddedStore(folder) });
+    const stop = sessions.get("s").on("note", () => {});
+    sessions.get("s").volatile.emit("note");
+    await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
+    const client = createClient({ url: `http://127.0.0.1:${(http.address() as AddressInfo).port}` });
+    const session = client.session("s");
+    await expect(session.ready.catch((error: unknown) => (error as RostrumError).code)).resolves.toBe("STORE_CORRUPT");
+    await expect(sessions.get("s").emit("note")).rejects.toMatchObject({ code: "STORE_CORRUPT" });
+    stop();
+    client.close();
+    await sessions.close().catch(() => {});
+    await io.close();
+    await rm(folder, { recursive: true });
   });
 });

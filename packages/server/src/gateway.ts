@@ -106,7 +106,12 @@ export class Gateway {
         try {
           this.take(socket, places, parseFrame(raw, this.settings.limits));
         } catch (error) {
-          if (!(error instanceof RostrumError)) throw error;
+          if (!(error instanceof RostrumError)) {
+            // A fault of ours must cost one connection, not the process.
+            debug("%s: a frame made the gateway throw: %o", socket.id, error);
+            socket.disconnect(true);
+            return;
+          }
           const { session, seq } = (typeof raw === "object" && raw !== null ? raw : {}) as {
             session?: unknown;
             seq?: unknown;
@@ -129,7 +134,10 @@ export class Gateway {
         socket.emit(wireEvent, [{ type: "pong", n: frame.n, at: Date.now() }]);
         return;
       case "open":
-        void this.open(socket, places, frame);
+        this.open(socket, places, frame).catch((error: unknown) => {
+          debug("%s: an open failed: %o", socket.id, error);
+          socket.disconnect(true);
+        });
         return;
       default:
     }
@@ -234,7 +242,20 @@ export class Gateway {
       if (places.get(session) === opening) places.delete(session);
       return refuse(error as RostrumError);
     }
-    const [hosts, secret] = await Promise.all([this.hosts, this.secret]);
+    let ready: readonly [Hosts, Uint8Array];
+    try {
+      ready = await Promise.all([this.hosts, this.secret]);
+    } catch (cause) {
+      if (places.get(session) === opening) places.delete(session);
+      const failed = new RostrumError(
+        "STORE_FAILED",
+        "The server's store did not open; try again later.",
+        {},
+        { cause },
+      );
+      return refuse(cause instanceof RostrumError ? cause : failed);
+    }
+    const [hosts, secret] = ready;
     if (gone.signal.aborted || places.get(session) !== opening) return;
     const user = userId(identity.user);
     const present = this.perUser.get(user) ?? 0;

@@ -87,7 +87,11 @@ export class SessionHandle {
     /** To those who are here now; not stored. */
     emit: (event, ...args) => {
       const payload = args.map((arg) => toPayload(arg, this.depth));
-      void this.hosts().then((hosts) => hosts.get(this.id).relay(null, event, payload, undefined));
+      // Without a store there is nobody to tell.
+      this.hosts().then(
+        (hosts) => hosts.get(this.id).relay(null, event, payload, undefined),
+        () => {},
+      );
     },
   };
 
@@ -100,7 +104,7 @@ export class SessionHandle {
   on(event: string, listener: ServerListener): () => void {
     let undo: (() => void) | undefined;
     let undone = false;
-    void this.hosts().then((hosts) => {
+    const start = (hosts: Hosts): void => {
       if (undone) return;
       hosts.get(this.id);
       undo = hosts.listen(this.id, (entries, state) => {
@@ -116,11 +120,17 @@ export class SessionHandle {
               user,
               private: entry.to !== undefined,
             };
-            listener(...args.map(fromPayload), meta);
+            try {
+              listener(...args.map(fromPayload), meta);
+            } catch (cause) {
+              console.error(`rostrum: a listener of "${event}" threw; the entry counts as delivered.`, cause);
+            }
           });
         }
       });
-    });
+    };
+    // A store that does not open is told by every call that awaits something.
+    this.hosts().then(start, () => {});
     return () => {
       undone = true;
       undo?.();

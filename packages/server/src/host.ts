@@ -412,12 +412,25 @@ export class Host<C> {
     const batch = this.queue;
     this.queue = [];
     const deciding = beginDeciding(this.state, this.effects.now());
-    const results = batch.map(({ envelope }): Result => {
-      const from = deciding.entries.length;
-      const vetoed = this.veto(envelope, deciding);
-      const refusals = vetoed === undefined ? decideInto(deciding, envelope) : [vetoed];
-      return { entries: deciding.entries.slice(from), refusals };
-    });
+    let results: readonly Result[];
+    try {
+      results = batch.map(({ envelope }): Result => {
+        const from = deciding.entries.length;
+        const vetoed = this.veto(envelope, deciding);
+        const refusals = vetoed === undefined ? decideInto(deciding, envelope) : [vetoed];
+        return { entries: deciding.entries.slice(from), refusals };
+      });
+    } catch (cause) {
+      // A fault in a rule must not store half a decision, nor end the process: the session is loaded anew.
+      const error = new RostrumError(
+        "SERVER_BUSY",
+        `A rule failed: ${String(cause)}. Nothing of its batch was stored.`,
+        {},
+        { cause },
+      );
+      for (const work of batch) work.answer(error);
+      return this.fail(error);
+    }
     const { state, entries } = decided(deciding);
     const answer = (moved = 0): void =>
       batch.forEach((work, index) => {
