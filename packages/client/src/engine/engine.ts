@@ -1,6 +1,6 @@
 /**
  * One session as a client has it: outbox, cursor and phases. No I/O: frames, storage, clock and handlers are at its rim,
- * so it runs in the simulated world as it runs here. docs/client-engine.md draws its states.
+ * so it runs in the simulated world as it runs here.
  */
 
 import {
