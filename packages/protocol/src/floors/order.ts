@@ -27,10 +27,7 @@ const rankOf = (
 };
 
 /** What each member's user has spoken on the floor, in milliseconds. */
-const spokenOn = (
-  floor: Floor,
-  userOf: (member: MemberId) => UserId | undefined,
-): ((member: MemberId) => number) => {
+const spokenOn = (floor: Floor, userOf: (member: MemberId) => UserId | undefined): ((member: MemberId) => number) => {
   const talk = new Map(floor.talk);
   return (member) => {
     const user = userOf(member);
