@@ -271,15 +271,32 @@ export class Host<C> {
    */
   renew(connection: C, n: number): void {
     if (this.phase === "failed" || this.audience.memberOf(connection) === undefined) return;
+    // One reading answers all who asked before it began, however many and however often.
+    this.renewals.set(connection, n);
+    if (!this.renewing) this.answerRenewals();
+  }
+
+  private answerRenewals(): void {
+    const asked = [...this.renewals];
+    this.renewals.clear();
+    this.renewing = asked.length > 0;
+    if (!this.renewing) return;
     this.effects.read(this.state.head, 1_000, (entries) => {
-      if (entries instanceof RostrumError || this.phase === "failed") return;
+      if (entries instanceof RostrumError || this.phase === "failed") {
+        this.renewing = false;
+        return;
+      }
       const last = entries.at(-1);
       const head = Math.max(this.state.head, last === undefined ? 0 : lastOffset(last));
       this.followed(entries);
-      // A full page may not be all that there is; whoever asks will ask again.
-      if (entries.length < 1_000) this.audience.renewed(connection, n, head);
+      // A full page may not be all that there is; who asks will ask again.
+      if (entries.length < 1_000) for (const [connection, n] of asked) this.audience.renewed(connection, n, head);
+      this.answerRenewals();
     });
   }
+
+  private readonly renewals = new Map<C, number>();
+  private renewing = false;
 
   /** Passes on what is not logged: at once, to those who are here, or not at all. */
   relay(

@@ -38,18 +38,8 @@ import {
 } from "@rostrum/protocol";
 import type { HoldingNews } from "./holdings.ts";
 import { Outbox, type Outgoing, type Settle } from "./outbox.ts";
-import {
-  type Checkpoint,
-  format,
-  type Gap,
-  type Kept,
-  type Key,
-  type Meta,
-  outboxKey,
-  type Queued,
-  type Transaction,
-  tailKey,
-} from "./record.ts";
+import { type Checkpoint, format, type Gap, type Kept, type Meta, type Transaction } from "./record.ts";
+import { Shelf } from "./shelf.ts";
 import { Tenure } from "./tenure.ts";
 
 /** How a session came (back) to life. */
@@ -138,13 +128,6 @@ export type Phase =
 const openWithin = 20_000;
 const reserveStep = 10_000;
 
-/** Commands that lie on the disk under one key. */
-interface Chunk {
-  readonly key: Key;
-  readonly seqs: readonly Seq[];
-  open: number;
-}
-
 interface Received {
   readonly entry: Entry;
   /** Which life of the log it belongs to, as this client counts them. */
@@ -185,21 +168,12 @@ export class Engine {
   private life = 0;
   private credited: Offset = 0;
 
-  /** Entries since the checkpoint, as they lie on disk or will. */
-  private tail: Entry[] = [];
-  private tailKeys: Key[] = [];
-  private tailFresh: Entry[] = [];
-  private readonly outboxChunks = new Map<Seq, Chunk>();
-  /** Seqs that are in chunks on the disk, but refused: a later life of the page must not send them again. */
-  private readonly struck = new Set<Seq>();
+  private readonly shelf = new Shelf();
   /** Refusals that the app is told of when they are on the disk. */
   private untold: (() => void)[] = [];
   private readonly tenure = new Tenure();
   private openedWith = 0;
   private phaseAlarm = Infinity;
-  private outboxFresh: Outgoing[] = [];
-  private removals: Key[] = [];
-  private metaDirty = false;
   private committing = false;
   private flushing = false;
 
@@ -218,23 +192,23 @@ export class Engine {
     if (this.loaded) return;
     this.loaded = true;
     if (this.phase.kind !== "loading") {
-      // It was over before the disk was read: what lies there goes as well, and nothing is left without its head.
       if (!this.ended) return;
-      this.removals.push(...(kept?.tailKeys ?? []), ...(kept?.outboxKeys ?? []).map(({ key }) => key));
+      this.shelf.discard(kept);
       return this.persist();
     }
     // What was emitted before the disk was read comes after what is on it.
     const early = this.outbox.all();
     if (kept !== undefined) this.takeUp(kept, early);
     this.phase = { kind: "apart" };
-    this.metaDirty = true;
+    this.shelf.touch();
     this.persist();
     this.proceed();
     if (this.connected) this.open();
     this.effects.changed();
   }
 
-  private takeUp({ meta, tail, outbox, tailKeys, outboxKeys }: Kept, early: readonly Outgoing[]): void {
+  private takeUp(kept: Kept, early: readonly Outgoing[]): void {
+    const { meta, tail, outbox } = kept;
     this.instance = meta.instance;
     this.member = meta.member;
     this.token = meta.token;
@@ -248,21 +222,12 @@ export class Engine {
     this.nextSeq = Math.max(meta.reserved, last === undefined ? 1 : last.seq + 1);
     this.reserved = this.nextSeq + reserveStep;
     for (const { seq } of early) this.outbox.settle(seq);
-    this.outboxFresh = [];
-    for (const seq of meta.struck ?? []) this.struck.add(seq);
-    for (const { seq, command } of outbox) {
-      if (this.struck.has(seq)) continue;
+    this.shelf.forgetCommands();
+    for (const { seq, command } of this.shelf.load(kept)) {
       this.outbox.add({ seq, command, bytes: 0, sentAt: -Infinity, settle: undefined });
       this.tell(this.tenure.foresee(command));
     }
-    for (const { key, seqs } of outboxKeys) {
-      const chunk: Chunk = { key, seqs, open: seqs.length };
-      for (const seq of seqs) this.outboxChunks.set(seq, chunk);
-      for (const seq of seqs) if (this.struck.has(seq)) this.unchunk(seq);
-    }
     for (const { command, bytes, settle } of early) this.enqueue(command, bytes, settle);
-    this.tailKeys = [...tailKeys];
-    this.tail = [...tail];
     const from = this.checkpointed?.offset ?? 0;
     if (this.checkpointed !== undefined) this.effects.restore(this.checkpointed.state);
     for (const entry of tail) {
@@ -453,7 +418,7 @@ export class Engine {
     if (!this.options.keepsState || this.handling || replaying || this.phase.kind === "loading" || this.ended) return;
     this.checkpointed = { offset: this.processed, state: this.effects.checkpoint() };
     this.forgetTail();
-    this.metaDirty = true;
+    this.shelf.touch();
     this.persist();
   }
 
@@ -526,7 +491,7 @@ export class Engine {
     this.tenure.opened(this.openedWith, frame.head, frame.at);
     const resent = this.outbox.rewind(frame.seq);
     this.phase = { kind: "catching-up", opened: frame, from, resent, replayed: 0 };
-    this.metaDirty = true;
+    this.shelf.touch();
     if (outcome.kind === "resumed") this.afterEntries();
   }
 
@@ -568,7 +533,7 @@ export class Engine {
       this.effects.warn(error);
       this.refuse(seq, error);
     }
-    this.metaDirty = true;
+    this.shelf.touch();
   }
 
   // ---- entries ----
@@ -626,10 +591,9 @@ export class Engine {
         }
       }
       this.inbox.push({ entry, life: this.life, replayed: false });
-      this.tail.push(entry);
-      this.tailFresh.push(entry);
+      this.shelf.addEntry(entry);
     }
-    this.metaDirty = true;
+    this.shelf.touch();
     if (this.tenure.isDue(this.state)) this.review();
     this.afterEntries();
     this.proceed();
@@ -676,7 +640,7 @@ export class Engine {
       ...(kind === "reset" ? { why: outcome.why } : {}),
     });
     this.gap = undefined;
-    this.metaDirty = true;
+    this.shelf.touch();
     this.effects.changed();
   }
 
@@ -704,11 +668,11 @@ export class Engine {
     // What lies between the last entry and here concerned others only.
     if (this.received > this.processed && (this.phase.kind === "catching-up" || this.phase.kind === "live")) {
       this.processed = this.received;
-      this.metaDirty = true;
+      this.shelf.touch();
       this.credit();
     }
     // An app that keeps no state here has no use for a tail that its handlers have seen.
-    if (this.tail.length > 0 && !this.options.keepsState) this.forgetTail();
+    if (this.shelf.tailLength > 0 && !this.options.keepsState) this.forgetTail();
   }
 
   /** Tells the server how far the handlers are, so that it may send as much again. */
@@ -724,9 +688,9 @@ export class Engine {
     this.inbox.shift();
     if (life !== this.life || replayed) return;
     this.processed = Math.max(this.processed, lastOffset(entry));
-    this.metaDirty = true;
+    this.shelf.touch();
     this.credit();
-    if (this.tail.length >= this.options.checkpointEvery || entry.type === "sync-point") this.saveCheckpoint();
+    if (this.shelf.tailLength >= this.options.checkpointEvery || entry.type === "sync-point") this.saveCheckpoint();
   }
 
   // ---- going out ----
@@ -736,11 +700,11 @@ export class Engine {
     this.nextSeq += 1;
     if (this.nextSeq > this.reserved - reserveStep / 2) {
       this.reserved = this.nextSeq + reserveStep;
-      this.metaDirty = true;
+      this.shelf.touch();
     }
     const outgoing: Outgoing = { seq, command, bytes, sentAt: undefined, settle };
     this.outbox.add(outgoing);
-    this.outboxFresh.push(outgoing);
+    this.shelf.addCommand(outgoing);
     return outgoing;
   }
 
@@ -750,28 +714,15 @@ export class Engine {
     if (frames.length > 0) this.effects.send(frames);
   }
 
-  /** The command is decided. Its place on the disk is free as soon as its neighbours there are decided too. */
   private settled(seq: Seq): Outgoing | undefined {
     const outgoing = this.outbox.settle(seq);
-    if (outgoing !== undefined) this.unchunk(seq);
+    if (outgoing !== undefined) this.shelf.decided(seq);
     return outgoing;
-  }
-
-  private unchunk(seq: Seq): void {
-    const chunk = this.outboxChunks.get(seq);
-    if (chunk === undefined) return;
-    this.outboxChunks.delete(seq);
-    chunk.open -= 1;
-    if (chunk.open > 0) return;
-    this.removals.push(chunk.key);
-    for (const each of chunk.seqs) this.struck.delete(each);
-    this.metaDirty = true;
   }
 
   /** It was refused, and stays so: what is on the disk must not be sent by a later life of the page. */
   private refuse(seq: Seq, error: RostrumError): void {
-    const kept = this.outboxChunks.has(seq) && this.persistent;
-    if (kept) this.struck.add(seq);
+    const kept = this.persistent && this.outbox.get(seq) !== undefined && this.shelf.strike(seq);
     const outgoing = this.settled(seq);
     if (outgoing === undefined) return;
     this.decided(outgoing.command, error);
@@ -779,9 +730,8 @@ export class Engine {
       outgoing.settle?.refused(error);
       this.effects.refused(error, outgoing.command);
     };
-    if (!kept) return tell();
-    this.metaDirty = true;
-    this.untold.push(tell);
+    if (kept) this.untold.push(tell);
+    else tell();
   }
 
   /** It cannot go on until somebody acts: what is on the disk stays there, what waits goes on waiting. */
@@ -887,57 +837,30 @@ export class Engine {
   // ---- the disk ----
 
   private forgetTail(): void {
-    this.removals.push(...this.tailKeys);
-    this.tailKeys = [];
-    this.tail = this.inbox.filter(({ replayed, life }) => !replayed && life === this.life).map(({ entry }) => entry);
-    this.tailFresh = [...this.tail];
+    const pending = this.inbox.filter(({ replayed, life }) => !replayed && life === this.life);
+    this.shelf.forgetTail(pending.map(({ entry }) => entry));
   }
 
   /** Writes what has changed as one transaction; what changes meanwhile goes into the next. */
   private persist(): void {
     if (this.committing || !this.loaded) return;
-    const set: (readonly [Key, unknown])[] = [];
-    let tailWritten: Key | undefined;
     if (this.ended) {
-      this.removals.push("meta", ...this.tailKeys);
+      this.shelf.wipe();
       this.ended = false;
-      this.metaDirty = false;
-      this.outboxFresh = [];
-      this.tailFresh = [];
-      this.tailKeys = [];
-    } else if (this.phase.kind === "closed" && !this.metaDirty && this.outboxFresh.length === 0) return;
-    const fresh = this.outboxFresh.filter(({ seq }) => this.outbox.get(seq) !== undefined);
-    const answered = this.outboxFresh.filter(({ seq }) => this.outbox.get(seq) === undefined);
-    this.outboxFresh = [];
-    const [first] = fresh;
-    if (first !== undefined) {
-      const chunk: Chunk = { key: outboxKey(first.seq), seqs: fresh.map(({ seq }) => seq), open: fresh.length };
-      for (const { seq } of fresh) this.outboxChunks.set(seq, chunk);
-      set.push([chunk.key, fresh.map(({ seq, command }): Queued => ({ seq, command }))]);
-    }
-    const [tailFirst] = this.tailFresh;
-    if (tailFirst !== undefined) {
-      tailWritten = tailKey(tailFirst.offset);
-      this.tailKeys.push(tailWritten);
-      set.push([tailWritten, this.tailFresh]);
-      this.tailFresh = [];
-      this.metaDirty = true;
-    }
-    if (this.metaDirty) set.push(["meta", this.meta()]);
-    const written = new Set(set.map(([key]) => key));
-    const remove = [...new Set(this.removals)].filter((key) => !written.has(key));
-    for (const { settle } of answered) settle?.queued();
+    } else if (this.phase.kind === "closed" && this.shelf.isClean) return;
     const refusals = this.untold;
     this.untold = [];
-    if (set.length === 0 && remove.length === 0) {
-      for (const tell of refusals) tell();
-      return;
-    }
-    this.removals = [];
-    this.metaDirty = false;
+    const tell = (): void => {
+      for (const refusal of refusals) refusal();
+    };
+    const writing = this.shelf.write(
+      (seq) => this.outbox.get(seq) !== undefined,
+      () => this.meta(),
+    );
+    if (writing === undefined) return tell();
     this.committing = true;
     const { reserved, token } = this;
-    this.effects.commit({ set, remove }, (error) => {
+    this.effects.commit(writing.transaction, (error) => {
       this.committing = false;
       if (error !== undefined && this.persistent) {
         // From here on this page works from memory, and says so.
@@ -946,8 +869,8 @@ export class Engine {
       }
       this.reservedOnDisk = Math.max(this.reservedOnDisk, this.persistent ? reserved : Infinity);
       if (token === this.token && token !== undefined) this.tokenOnDisk = true;
-      if (this.persistent) for (const { settle } of fresh) settle?.queued();
-      for (const tell of refusals) tell();
+      if (this.persistent) for (const { settle } of writing.queued) settle?.queued();
+      tell();
       this.flush();
       this.credit();
       this.persist();
@@ -967,7 +890,6 @@ export class Engine {
       checkpoint: this.checkpointed,
       gap: this.gap,
       reserved: this.reserved,
-      ...(this.struck.size === 0 ? {} : { struck: [...this.struck] }),
     };
   }
 }
