@@ -60,7 +60,7 @@ const retries: readonly number[] = [100, 250, 500, 1_000, 2_000, 5_000];
  *       const here = await livekit.listParticipants(session)
  *       const may = new Set(publishers.map(({ user }) => user))
  *       const order = [...here].sort((a, b) => Number(may.has(a.identity)) - Number(may.has(b.identity)))
- *       for (const { identity } of order) await livekit.updateParticipant(session, identity, { permission: { canPublish: may.has(identity), canSubscribe: true } })
+ *       for (const { identity } of order) await livekit.updateParticipant(session, identity, { permission: { canPublish: may.has(identity), canSubscribe: true, canPublishData: true } })
  *     },
  *   },
  * })
