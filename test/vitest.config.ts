@@ -25,7 +25,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           root,
-          include: ["test/{e2e,browser}/**/*.test.ts"],
+          include: ["test/{e2e,browser,media}/**/*.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,

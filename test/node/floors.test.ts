@@ -452,6 +452,8 @@ describe("the server", () => {
     await expect
       .poll(() => moves.map(({ granted, lost }) => [granted.map(({ user }) => user), lost.map(({ reason }) => reason)]))
       .toEqual([
+        // A session that begins tells of its floors as one that is loaded does.
+        [[], []],
         [["a"], []],
         [[], ["released"]],
       ]);

@@ -14,7 +14,8 @@ export interface MediaAdapter {
   /**
    * Lets exactly these publish what the floor is about, and nobody else in this session. Called with the whole list, also
    * if it is what the SFU has already. Withdraw before you permit. Calls for one floor never overlap; one that rejects is
-   * made again, with the list as it is then. `signal` fires when a newer list waits.
+   * made again, with the list as it is then. `signal` fires when a newer list waits. One that does not end is waited for,
+   * so give what it calls a time limit.
    */
   setPublishers(publishers: readonly Holder[], about: PublisherContext): Promise<void>;
 }
@@ -59,7 +60,7 @@ const retries: readonly number[] = [100, 250, 500, 1_000, 2_000, 5_000];
  *       const here = await livekit.listParticipants(session)
  *       const may = new Set(publishers.map(({ user }) => user))
  *       const order = [...here].sort((a, b) => Number(may.has(a.identity)) - Number(may.has(b.identity)))
- *       for (const { identity } of order) await livekit.updateParticipant(session, identity, { permission: { canPublish: may.has(identity), canSubscribe: true } })
+ *       for (const { identity } of order) await livekit.updateParticipant(session, identity, { permission: { canPublish: may.has(identity), canSubscribe: true, canPublishData: true } })
  *     },
  *   },
  * })
@@ -69,18 +70,31 @@ export const mediaFollowsFloor = (sessions: FloorSource, { floors, adapter, onEr
   const following = new Map<string, Following>();
   let stopped = false;
 
+  const told = (error: unknown, session: SessionId, floor: string): void => {
+    debug("%s: the publishers of floor %s could not be set: %o", session, floor, error);
+    try {
+      onError?.(error, { session, floor });
+    } catch (cause) {
+      console.error("rostrum: onError of mediaFollowsFloor threw; the floor is followed on.", cause);
+    }
+  };
+
   const follow = async (key: string, session: SessionId, floor: string, each: Following): Promise<void> => {
     let applied: readonly Holder[] | undefined;
     for (let failures = 0; !stopped && applied !== each.wanted; ) {
       const { wanted } = each;
       each.outdate = new AbortController();
+      const { signal } = each.outdate;
       try {
-        await adapter.setPublishers(wanted, { session, floor, signal: each.outdate.signal });
+        await adapter.setPublishers(wanted, { session, floor, signal });
         applied = wanted;
         failures = 0;
       } catch (error) {
-        debug("%s: the publishers of floor %s could not be set: %o", session, floor, error);
-        onError?.(error, { session, floor });
+        // An adapter that stops because it was told so has not failed.
+        if (!signal.aborted || error !== signal.reason) told(error, session, floor);
+        if (stopped) break;
+        // What waits may take a floor away from somebody: it does not wait for what failed before it.
+        if (each.wanted !== wanted) continue;
         const wait = retries[Math.min(failures, retries.length - 1)] ?? 5_000;
         failures += 1;
         await new Promise<void>((resolve) => {

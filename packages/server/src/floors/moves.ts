@@ -3,6 +3,7 @@
 import {
   type EndReason,
   type Entry,
+  type FloorReleased,
   floorOf,
   type Grant,
   type MemberId,
@@ -20,7 +21,7 @@ export interface Holder {
   readonly expiresAt?: Time;
 }
 
-/** A floor has other holders than before, or its session was just loaded (then nothing is `granted` or `lost`). */
+/** A floor has other holders than before, or its session was just made or loaded (then nothing is `granted` or `lost`). */
 export interface FloorMove {
   readonly session: SessionId;
   readonly floor: string;
@@ -37,34 +38,55 @@ const holderOf = ({ member, user, fence, expiresAt }: Grant): Holder => ({
   ...(expiresAt === undefined ? {} : { expiresAt }),
 });
 
+const grantsOn = (state: SessionState, floor: string): readonly Grant[] =>
+  floorOf(state, floor).holders.filter(({ revoked }) => revoked === undefined);
+
 const holdersOf = (state: SessionState, floor: string): readonly Holder[] =>
-  floorOf(state, floor).holders.flatMap((grant) => (grant.revoked === undefined ? [holderOf(grant)] : []));
+  state.ended === null ? grantsOn(state, floor).map(holderOf) : [];
+
+/**
+ * Those that were used and those that the options name: of one that nobody has held here, somebody who follows may still
+ * believe what was so in an earlier life of the session. What only a pattern names is not known before it is used.
+ */
+const floorsIn = ({ config, floors }: SessionState): ReadonlySet<string> =>
+  new Set([...Object.keys(config.floors).filter((name) => !name.endsWith("*")), ...floors.keys()]);
+
+/** A release that only confirms a revoke ends no turn: the loss was told with the revoke. */
+const endsTurn = (state: SessionState, { floor, member, how, at }: FloorReleased): boolean => {
+  const turns = state.floors.get(floor)?.turns;
+  // Where the floor is forgotten, or so many turns ended at once that some are, the loss is rather told again than never.
+  if (turns === undefined || turns[0]?.to === at) return true;
+  return turns.some((turn) => turn.member === member && turn.ended === how && turn.to === at);
+};
 
 /** No entries: the session was just loaded. */
 export const movesIn = (session: SessionId, entries: readonly Entry[], state: SessionState): readonly FloorMove[] => {
-  if (entries.length === 0) {
-    return [...state.floors.keys()].map((floor) => ({
-      session,
-      floor,
-      holders: holdersOf(state, floor),
-      granted: [],
-      lost: [],
-    }));
-  }
   const moves = new Map<string, { granted: Holder[]; lost: FloorMove["lost"][number][] }>();
   const moveOf = (floor: string): { granted: Holder[]; lost: FloorMove["lost"][number][] } => {
     const known = moves.get(floor) ?? { granted: [], lost: [] };
     moves.set(floor, known);
     return known;
   };
+  if (entries.length === 0) for (const floor of floorsIn(state)) moveOf(floor);
   for (const entry of entries) {
-    if (entry.type === "floor-granted") {
+    if (entry.type === "opened") {
+      for (const floor of floorsIn(state)) moveOf(floor);
+    } else if (entry.type === "ended") {
+      // Nothing is stored of its floors any more, and nobody is there to hold them.
+      for (const floor of floorsIn(state)) {
+        const { lost } = moveOf(floor);
+        for (const { member, fence } of grantsOn(state, floor)) lost.push({ member, fence, reason: "left" });
+      }
+    } else if (entry.type === "floor-granted") {
       const { floor, member, offset: fence, expiresAt } = entry;
       const user = state.members.get(member)?.user ?? ("" as UserId);
       moveOf(floor).granted.push({ member, user, fence, ...(expiresAt === undefined ? {} : { expiresAt }) });
-    } else if (entry.type === "floor-revoked" || entry.type === "floor-released") {
-      const { floor, member, fence } = entry;
-      moveOf(floor).lost.push({ member, fence, reason: entry.type === "floor-revoked" ? entry.reason : entry.how });
+    } else if (entry.type === "floor-revoked") {
+      const { floor, member, fence, reason } = entry;
+      moveOf(floor).lost.push({ member, fence, reason });
+    } else if (entry.type === "floor-released" && endsTurn(state, entry)) {
+      const { floor, member, fence, how } = entry;
+      moveOf(floor).lost.push({ member, fence, reason: how });
     }
   }
   return [...moves].map(([floor, { granted, lost }]) => ({
