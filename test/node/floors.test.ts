@@ -469,6 +469,24 @@ describe("the server", () => {
     expect(moves.length).toBe(told);
   });
 
+  it("tells that nobody holds anything when a session ends or is deleted", async () => {
+    const place = await serve({ authenticate, roles, floors: { mic: {} } });
+    const moves: FloorMove[] = [];
+    place.sessions.onFloor((move) => void moves.push(move));
+    const last = (): unknown =>
+      moves.map(({ session, holders, lost }) => [session, holders.length, lost.length]).at(-1);
+    for (const [id, over] of [
+      ["ended", () => place.sessions.get("ended").end("all said")],
+      ["deleted", () => place.sessions.delete("deleted")],
+    ] as const) {
+      const session = join(place.url, { auth: () => "a", user: id }).session(id);
+      await session.floor("mic").request();
+      await expect.poll(last).toEqual([id, 1, 0]);
+      await over();
+      await expect.poll(last).toEqual([id, 0, 1]);
+    }
+  });
+
   it("refuses options that contradict themselves", async () => {
     for (const wrong of [
       { floors: { mic: { capacity: 0 } } },

@@ -168,13 +168,13 @@ export interface FloorEnding extends Commanded {
   readonly endsAt: Time;
 }
 
-/** By its holder. After a revoke it is the confirmation that the holder has stopped: then the turn was over before. */
+/** By its holder. `confirmed`: it was revoked before, and the holder says that it has stopped. */
 export interface FloorReleased extends Commanded {
   readonly type: "floor-released";
   readonly floor: string;
   readonly member: MemberId;
   readonly fence: Offset;
-  readonly how: "released" | "passed";
+  readonly how: "released" | "passed" | "confirmed";
 }
 
 /**

@@ -15,7 +15,7 @@ import {
 import createDebug from "debug";
 import type { Namespace } from "socket.io";
 import { AutoChair } from "./floors/auto-chair.ts";
-import { type FloorMove, movesIn } from "./floors/moves.ts";
+import { type FloorMove, movesAtDeletion, movesIn } from "./floors/moves.ts";
 import { Host, type HostEffects } from "./host.ts";
 import type { Settings } from "./options.ts";
 import type { Seat } from "./seat.ts";
@@ -93,8 +93,11 @@ export class Hosts {
   /** What was stored, or, without entries, what was loaded: for functions in a chair, and for those who follow floors. */
   private watch(session: SessionId, host: Host<Seat>, entries: readonly Entry[], state: SessionState): void {
     this.chair.consider(session, host, entries, state);
-    if (this.floorListeners.size === 0) return;
-    for (const move of movesIn(session, entries, state)) {
+    if (this.floorListeners.size > 0) this.tell(movesIn(session, entries, state));
+  }
+
+  private tell(moves: readonly FloorMove[]): void {
+    for (const move of moves) {
       for (const listener of this.floorListeners) {
         try {
           listener(move);
@@ -103,6 +106,14 @@ export class Hosts {
         }
       }
     }
+  }
+
+  /** The session is deleted: lets its members go, and tells that they hold nothing any more. */
+  disband(session: SessionId, error: RostrumError): void {
+    const host = this.get(session);
+    const state = host.current;
+    host.disband(error);
+    this.tell(movesAtDeletion(session, state));
   }
 
   private start(session: SessionId): Host<Seat> {

@@ -105,7 +105,9 @@ export const attachSessions = (io: Server | Namespace, options: SessionsOptions)
     get,
     delete: async (id) => {
       const ready = await hosts;
-      ready.get(valid(id)).disband(new RostrumError("SESSION_ENDED", "The session was deleted."));
+      // Loaded first, so that it is known who held what.
+      await get(id).state();
+      ready.disband(valid(id), new RostrumError("SESSION_ENDED", "The session was deleted."));
       await store.delete(sessionId(id));
     },
     drain: async ({ within, spread = within / 2 }) => {

@@ -155,7 +155,7 @@ const changed = (floor: Floor, entry: FloorEntry, userOf: (member: MemberId) => 
       };
     case "floor-released": {
       const grant = floor.holders.find(({ fence }) => fence === entry.fence);
-      const over = grant === undefined || grant.revoked !== undefined;
+      const over = grant === undefined || entry.how === "confirmed";
       return {
         ...(over ? floor : endTurn(floor, grant, entry.at, entry.how)),
         holders: withoutGrant(floor, entry.fence),

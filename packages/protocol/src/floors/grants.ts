@@ -130,7 +130,8 @@ const after = (to: Deciding, floor: string): void => {
 export const releaseFloor = (to: Deciding, floor: string, member: MemberId, fence: Offset, origin: Origin): void => {
   const held = floorOf(to.state, floor).holders.find((each) => each.member === member && each.fence === fence);
   if (held === undefined) return notHeld(floor, fence);
-  record(to, { type: "floor-released", floor, member, fence, how: "released", ...origin });
+  const how = held.revoked === undefined ? "released" : "confirmed";
+  record(to, { type: "floor-released", floor, member, fence, how, ...origin });
   after(to, floor);
 };
 

@@ -3,7 +3,6 @@
 import {
   type EndReason,
   type Entry,
-  type FloorReleased,
   floorOf,
   type Grant,
   type MemberId,
@@ -51,13 +50,15 @@ const holdersOf = (state: SessionState, floor: string): readonly Holder[] =>
 const floorsIn = ({ config, floors }: SessionState): ReadonlySet<string> =>
   new Set([...Object.keys(config.floors).filter((name) => !name.endsWith("*")), ...floors.keys()]);
 
-/** A release that only confirms a revoke ends no turn: the loss was told with the revoke. */
-const endsTurn = (state: SessionState, { floor, member, how, at }: FloorReleased): boolean => {
-  const turns = state.floors.get(floor)?.turns;
-  // Where the floor is forgotten, or so many turns ended at once that some are, the loss is rather told again than never.
-  if (turns === undefined || turns[0]?.to === at) return true;
-  return turns.some((turn) => turn.member === member && turn.ended === how && turn.to === at);
-};
+/** The session is deleted: nobody holds anything in it any more. */
+export const movesAtDeletion = (session: SessionId, state: SessionState): readonly FloorMove[] =>
+  [...floorsIn(state)].map((floor) => ({
+    session,
+    floor,
+    holders: [],
+    granted: [],
+    lost: grantsOn(state, floor).map(({ member, fence }) => ({ member, fence, reason: "removed" })),
+  }));
 
 /** No entries: the session was just loaded. */
 export const movesIn = (session: SessionId, entries: readonly Entry[], state: SessionState): readonly FloorMove[] => {
@@ -84,9 +85,10 @@ export const movesIn = (session: SessionId, entries: readonly Entry[], state: Se
     } else if (entry.type === "floor-revoked") {
       const { floor, member, fence, reason } = entry;
       moveOf(floor).lost.push({ member, fence, reason });
-    } else if (entry.type === "floor-released" && endsTurn(state, entry)) {
+    } else if (entry.type === "floor-released") {
       const { floor, member, fence, how } = entry;
-      moveOf(floor).lost.push({ member, fence, reason: how });
+      // The loss was told with the revoke.
+      if (how !== "confirmed") moveOf(floor).lost.push({ member, fence, reason: how });
     }
   }
   return [...moves].map(([floor, { granted, lost }]) => ({
