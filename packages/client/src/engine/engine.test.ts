@@ -1,0 +1,392 @@
+/** The engine by hand: cases that the simulated world once found, each told by itself. */
+
+import {
+  defaultConfig,
+  defaultFloor,
+  defaultLimits,
+  type Entry,
+  emptyState,
+  foldAll,
+  type MemberCommand,
+  memberId,
+  type RostrumError,
+  type ServerFrame,
+  sessionId,
+  toView,
+  userId,
+} from "@rostrum/protocol";
+import { describe, expect, it } from "vitest";
+import { Engine } from "./engine.ts";
+import { readRecord, type Transaction } from "./record.ts";
+
+const session = sessionId("s");
+const [me, other] = [memberId("me"), memberId("other")];
+const lease = 1_000;
+const beginning: readonly Entry[] = [
+  {
+    type: "opened",
+    offset: 1,
+    at: 0,
+    session,
+    birth: "b",
+    config: { ...defaultConfig, floors: { mic: { ...defaultFloor, grace: lease } }, guards: { speak: "mic" } },
+  },
+  { type: "joined", offset: 2, at: 0, member: me, user: userId("u"), roles: ["member"], node: "" },
+  { type: "joined", offset: 3, at: 0, member: other, user: userId("v"), roles: ["member"], node: "" },
+];
+
+type Frame = Record<string, unknown> & { readonly type: string };
+
+/** A page: an engine over a disk that can be slow, with a server played by hand. */
+class Page {
+  now = 0;
+  readonly sent: Frame[] = [];
+  readonly told: string[] = [];
+  readonly engine: Engine;
+  slow = false;
+  private readonly commits: (() => void)[] = [];
+  private deferred: (() => void)[] = [];
+
+  constructor(readonly disk: Map<string, unknown> = new Map()) {
+    this.engine = new Engine(
+      {
+        session,
+        history: undefined,
+        required: [],
+        outboxCommands: 100,
+        outboxBytes: 10_000,
+        keepsState: false,
+        checkpointEvery: 100,
+      },
+      {
+        now: () => this.now,
+        send: (frames) => void this.sent.push(...(frames as unknown as Frame[])),
+        commit: (transaction, done) => {
+          const write = (): void => {
+            this.write(transaction);
+            done(undefined);
+          };
+          if (this.slow) this.commits.push(write);
+          else write();
+        },
+        deliver: (_, __, done) => done(),
+        checkpoint: () => undefined,
+        restore: () => {},
+        defer: (then) => void this.deferred.push(then),
+        alarm: () => {},
+        changed: () => {},
+        resumed: () => {},
+        holding: ({ kind, floor, ...news }) =>
+          void this.told.push(`${kind} ${floor}${"error" in news ? ` ${String(news.error.details["reason"])}` : ""}`),
+        folded: () => {},
+        refused: (error, command) => void this.told.push(`refused ${error.code} ${command.type}`),
+        volatile: () => {},
+        warn: () => {},
+        auth: (_, done) => done(undefined),
+        reconnect: () => {},
+        doubt: () => void this.told.push("doubt"),
+        newInstance: () => "i",
+      },
+    );
+  }
+
+  private write({ set, remove }: Transaction): void {
+    for (const key of remove) this.disk.delete(key);
+    for (const [key, value] of set) this.disk.set(key, structuredClone(value));
+  }
+
+  /** The disk does what it was asked to do. */
+  settle(): void {
+    this.slow = false;
+    for (const commit of this.commits.splice(0)) commit();
+  }
+
+  load(): this {
+    this.engine.load(readRecord(this.disk));
+    return this;
+  }
+
+  /** Is taken up, `log` being the whole log. */
+  open(log: readonly Entry[], seq: number): this {
+    const head = log.at(-1)?.offset ?? 0;
+    const state = foldAll(emptyState(session), log);
+    const cursor = this.engine.received;
+    this.engine.connect();
+    const outcome = cursor === 0 ? { kind: "joined" } : { kind: "resumed", from: cursor };
+    this.take({
+      type: "opened",
+      session,
+      version: 1,
+      features: [],
+      limits: defaultLimits,
+      member: me,
+      incarnation: 1,
+      token: "t",
+      birth: "b",
+      outcome,
+      start: cursor === 0 ? head : cursor,
+      head,
+      seq,
+      at: 0,
+    } as ServerFrame);
+    if (cursor === 0) this.take({ type: "view", session, view: toView(state) });
+    else this.tell(log.filter(({ offset }) => offset > cursor));
+    return this;
+  }
+
+  take(frame: ServerFrame): void {
+    this.engine.frame(frame);
+  }
+
+  tell(entries: readonly Entry[]): void {
+    const upTo = entries.at(-1)?.offset ?? this.engine.received;
+    this.take({ type: "entries", session, after: this.engine.received, upTo, entries });
+  }
+
+  submit(command: MemberCommand): void {
+    this.engine.submit(command, 10, { queued: () => {}, stored: () => {}, refused: () => {} });
+    this.turn();
+  }
+
+  /** What was put off until the turn is over. */
+  turn(): void {
+    for (const then of this.deferred.splice(0)) then();
+  }
+
+  wait(milliseconds: number): void {
+    this.now += milliseconds;
+    this.engine.wake();
+  }
+
+  get holds(): boolean {
+    return this.engine.grantOn("mic") !== undefined;
+  }
+
+  sentOf(type: string): readonly Frame[] {
+    return this.sent.filter((frame) => frame.type === type);
+  }
+}
+
+const requested: Entry = { type: "floor-requested", floor: "mic", member: me, by: me, seq: 1, offset: 4, at: 0 };
+const granted: Entry = {
+  type: "floor-granted",
+  floor: "mic",
+  member: me,
+  by: null,
+  request: 4,
+  lease,
+  offset: 5,
+  at: 0,
+};
+const holding = (page = new Page()): Page => {
+  page.load().open(beginning, 0);
+  page.submit({ type: "floor-request", floor: "mic" });
+  page.tell([requested, granted]);
+  return page;
+};
+
+describe("a belief", () => {
+  it("begins with the echo of the request, and ends a margin before the lease, counted from the sending", () => {
+    const page = new Page().load().open(beginning, 0);
+    page.submit({ type: "floor-request", floor: "mic" });
+    page.now = 300;
+    page.tell([requested, granted]);
+    expect(page.holds).toBe(true);
+    page.wait(lease - 300 - 251);
+    expect(page.holds).toBe(true);
+    page.wait(1);
+    expect(page.holds).toBe(false);
+    expect(page.told).toContain("lost mic untrusted");
+    // The server is told, so that it need not wait for the lease.
+    page.turn();
+    expect(page.sentOf("commands").at(-1)).toMatchObject({ commands: [{ type: "floor-release", fence: 5 }] });
+  });
+
+  it("goes on with an answered question, from the sending of it, and only when one has been told up to its head", () => {
+    const page = holding();
+    page.wait(400);
+    const [question] = page.sentOf("renew");
+    expect(question).toMatchObject({ n: 1 });
+    page.now += 200;
+    page.take({ type: "renewed", session, n: 1, head: 6, at: 0 });
+    page.wait(150);
+    // Offset 6 might be our revoke.
+    expect(page.holds).toBe(false);
+
+    const told = holding();
+    told.wait(400);
+    told.now += 200;
+    told.take({ type: "renewed", session, n: 1, head: 5, at: 0 });
+    told.wait(400);
+    expect(told.holds).toBe(true);
+    told.wait(149);
+    expect(told.holds).toBe(true);
+    told.wait(1);
+    expect(told.holds).toBe(false);
+  });
+
+  it("does not begin with a grant that comes late, before something proves that it is not outdated", () => {
+    const page = new Page().load().open(beginning, 0);
+    page.now = 5_000;
+    page.tell([{ type: "floor-granted", floor: "mic", member: me, by: other, request: 0, lease, offset: 4, at: 0 }]);
+    expect(page.holds).toBe(false);
+    expect(page.sentOf("renew")).toHaveLength(1);
+    page.now += 50;
+    page.take({ type: "renewed", session, n: 1, head: 4, at: 0 });
+    expect(page.holds).toBe(true);
+  });
+
+  it("doubts the connection when a question is not answered, and asks again", () => {
+    const page = holding(new Page());
+    page.wait(400);
+    page.wait(1_500);
+    expect(page.told).not.toContain("doubt");
+    const long = new Page().load().open(beginning, 0);
+    long.submit({ type: "floor-request", floor: "mic" });
+    long.tell([requested, { ...granted, lease: 10_000 } as Entry]);
+    long.wait(3_400);
+    long.wait(1_500);
+    expect(long.told).toContain("doubt");
+    expect(long.sentOf("renew")).toHaveLength(2);
+  });
+
+  it("ends with a revoke, which is confirmed once", () => {
+    const page = holding();
+    page.tell([
+      {
+        type: "floor-revoked",
+        floor: "mic",
+        member: me,
+        by: other,
+        fence: 5,
+        reason: "revoked",
+        lingers: true,
+        offset: 6,
+        at: 0,
+      },
+    ]);
+    expect(page.told).toContain("lost mic revoked");
+    page.turn();
+    page.wait(1);
+    page.turn();
+    const releases = page
+      .sentOf("commands")
+      .filter(({ commands }) => JSON.stringify(commands).includes("floor-release"));
+    expect(releases).toHaveLength(1);
+  });
+
+  it("ends at once with what will end the grant: a release, a pass, a cancel, the session's release", () => {
+    const commands: MemberCommand[] = [
+      { type: "floor-release", floor: "mic", fence: 5 },
+      { type: "floor-pass", floor: "mic", fence: 5, member: other },
+      { type: "floor-cancel", floor: "mic" },
+    ];
+    for (const command of commands) {
+      const page = holding();
+      page.engine.disconnect();
+      page.submit(command);
+      expect(page.holds).toBe(false);
+      // Also in a later life of the page, which finds the command on the disk and the grant in the state.
+      const later = new Page(page.disk).load().open([...beginning, requested, granted], 1);
+      later.wait(1);
+      expect(later.holds).toBe(false);
+    }
+    const page = holding();
+    page.engine.disconnect();
+    page.engine.release({ queued: () => {}, stored: () => {}, refused: () => {} });
+    page.turn();
+    expect(page.holds).toBe(false);
+    const later = new Page(page.disk).load().open([...beginning, requested, granted], 1);
+    expect(later.holds).toBe(false);
+  });
+
+  it("comes back when a pass is refused, unless something else ends it", () => {
+    const pass: MemberCommand = { type: "floor-pass", floor: "mic", fence: 5, member: other };
+    const refused = (seq: number): ServerFrame => ({
+      type: "refused",
+      session,
+      seq,
+      count: 1,
+      error: { code: "RECIPIENT_UNKNOWN", message: "" },
+    });
+    const page = holding();
+    page.submit(pass);
+    page.take(refused(2));
+    expect(page.holds).toBe(true);
+    const ending = holding();
+    ending.submit(pass);
+    ending.submit({ type: "floor-release", floor: "mic", fence: 5 });
+    ending.take(refused(2));
+    expect(ending.holds).toBe(false);
+  });
+
+  it("of a page that was closed is over, and the grant is there for the next", () => {
+    const page = holding();
+    page.engine.close({ code: "CLOSED", details: {} } as RostrumError);
+    expect(page.holds).toBe(false);
+    const later = new Page(page.disk).load();
+    expect(later.holds).toBe(false);
+    later.open([...beginning, requested, granted], 1);
+    expect(later.holds).toBe(true);
+  });
+});
+
+describe("a guarded message", () => {
+  it("goes under the grant that is held, also from a page that has just been reloaded, and not without one", () => {
+    const page = holding();
+    page.engine.message(["speak", 1], undefined, 10, { queued: () => {}, stored: () => {}, refused: () => {} });
+    page.turn();
+    expect(page.sentOf("commands").at(-1)).toMatchObject({ commands: [{ type: "messages", fence: 5 }] });
+    const later = new Page(page.disk).load();
+    later.engine.message(["speak", 2], undefined, 10, { queued: () => {}, stored: () => {}, refused: () => {} });
+    const idle = new Page().load().open(beginning, 0);
+    const speak = (): unknown =>
+      idle.engine.message(["speak", 1], undefined, 10, { queued: () => {}, stored: () => {}, refused: () => {} });
+    expect(speak).toThrow(/FLOOR_NOT_HELD|only accepted from a holder/);
+    expect(idle.engine.outbox.size).toBe(0);
+  });
+});
+
+describe("a refusal", () => {
+  const refused: ServerFrame = {
+    type: "refused",
+    session,
+    seq: 1,
+    count: 1,
+    error: { code: "FORBIDDEN", message: "no" },
+  };
+
+  it("is told when it is on the disk, so that no later life of the page sends the command after all", () => {
+    const page = new Page().load().open(beginning, 0);
+    page.submit({ type: "messages", items: [["note", 1]] });
+    page.submit({ type: "messages", items: [["note", 2]] });
+    page.slow = true;
+    page.take(refused);
+    expect(page.told).toEqual([]);
+    // It dies here: nobody has been told, so sending it again is right.
+    const disk = structuredClone(page.disk);
+    expect(new Page(disk).load().engine.outbox.size).toBe(2);
+    page.settle();
+    expect(page.told).toEqual(["refused FORBIDDEN messages"]);
+    expect(new Page(structuredClone(page.disk)).load().engine.outbox.size).toBe(1);
+  });
+
+  it("of what an earlier life of the page had sent is told to this one", () => {
+    const page = new Page().load().open(beginning, 0);
+    page.submit({ type: "messages", items: [["note", 1]] });
+    const later = new Page(page.disk).load().open(beginning, 0);
+    later.take(refused);
+    expect(later.told).toEqual(["refused FORBIDDEN messages"]);
+  });
+});
+
+it("leaves nothing behind when it is over before the disk was read", () => {
+  const page = holding();
+  page.engine.disconnect();
+  page.submit({ type: "messages", items: [["note", 1]] });
+  expect(page.disk.size).toBeGreaterThan(1);
+  const later = new Page(page.disk);
+  later.engine.abort("enough");
+  later.load();
+  expect(page.disk.size).toBe(0);
+});
