@@ -1,0 +1,116 @@
+/** This member's own wish for the floor: asked for, held, given up. Knows no button. */
+
+import { RostrumError } from "@rostrum/client";
+import type { Floor, Grant, Priority } from "./floor-shim.ts";
+
+export interface TurnHost {
+  /** What goes with the request. */
+  readonly plea: () => { readonly reason?: string; readonly priority?: Priority };
+  /** Something that this member should be told. */
+  readonly tell: (text: string) => void;
+  readonly changed: () => void;
+}
+
+export class Turn {
+  private wish: AbortController | undefined;
+  /** Until the page is up, a floor that is held is what an earlier life of it left behind. */
+  private settled = false;
+
+  constructor(
+    private readonly floor: Floor,
+    private readonly host: TurnHost,
+  ) {
+    floor.subscribe(() => this.adopt());
+  }
+
+  /** Whether this member wants the floor or has it. */
+  get wanted(): boolean {
+    return this.wish !== undefined;
+  }
+
+  start(): void {
+    if (this.wish !== undefined) return;
+    const wish = this.begin();
+    this.follow(wish, this.floor.request({ ...this.host.plea(), signal: wish.signal }));
+  }
+
+  /** The chair's way: without a request, ending whoever has it. */
+  take(): void {
+    if (this.floor.get().mine === "held") return;
+    this.stop();
+    this.follow(this.begin(), this.floor.take());
+  }
+
+  /** Takes the request back, or gives the floor up. */
+  stop(): void {
+    const { wish } = this;
+    this.wish = undefined;
+    wish?.abort(new Error("no longer wanted"));
+    this.host.changed();
+  }
+
+  /** Gives back what an earlier life of this page held or asked for: nobody holds the button now. */
+  settle(): void {
+    this.settled = true;
+    if (this.floor.get().mine === "none" || this.wish !== undefined) return;
+    const wish = this.begin();
+    this.follow(wish, this.floor.request({ signal: wish.signal }));
+    this.stop();
+  }
+
+  private begin(): AbortController {
+    const wish = new AbortController();
+    this.wish = wish;
+    this.host.changed();
+    return wish;
+  }
+
+  /** The floor is mine, and I did not ask: the chair gave it. */
+  private adopt(): void {
+    if (this.wish !== undefined || !this.settled || this.floor.get().mine !== "held") return;
+    this.host.tell("The chair gave you the floor: you are on air. Press Talk to give it back.");
+    this.follow(this.begin(), this.floor.request());
+  }
+
+  private follow(wish: AbortController, asked: Promise<Grant>): void {
+    asked.then(
+      (grant) => {
+        if (wish.signal.aborted) return void grant.release().catch(() => {});
+        wish.signal.addEventListener("abort", () => void grant.release().catch(() => {}));
+        grant.lost.addEventListener("abort", () =>
+          this.over(wish, why(grant.lost.reason, "You no longer have the floor.")),
+        );
+        grant.ending.addEventListener("abort", () => {
+          if (this.wish === wish) this.host.tell(why(grant.ending.reason, "Your time is ending."));
+        });
+        this.host.changed();
+      },
+      (error: unknown) => this.over(wish, why(error, "The floor was not granted.")),
+    );
+  }
+
+  private over(wish: AbortController, text: string): void {
+    if (this.wish !== wish) return;
+    this.wish = undefined;
+    this.host.tell(text);
+    this.host.changed();
+  }
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  FLOOR_BUSY: "Somebody else has the floor, and this floor has no queue.",
+  FLOOR_QUEUE_FULL: "Too many people wait for the floor already.",
+  FLOOR_CANCELLED: "Your request was taken back.",
+};
+
+/** An outcome in words for people. */
+const why = (error: unknown, otherwise: string): string => {
+  if (!(error instanceof RostrumError)) return otherwise;
+  if ((error.code as string) === "FLOOR_DENIED") {
+    const { reason } = error.details;
+    return typeof reason === "string" && reason !== ""
+      ? `The chair denied your request: ${reason}`
+      : "The chair denied your request.";
+  }
+  return reasons[error.code] ?? otherwise;
+};

@@ -1,0 +1,317 @@
+/**
+ * The voice and video room as three people have it: the built page in real Chromium with fake devices, a real mesh between
+ * the panes. Who is audible is read from the energy that came out of a connection, never from what the page says of itself.
+ */
+
+import { type ChildProcess, fork } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import axe from "axe-core";
+import type { Browser, BrowserContext, Frame, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { launchChromium } from "../chromium.ts";
+
+const images = fileURLToPath(new URL("../../docs/images/", import.meta.url));
+const supervisor = fileURLToPath(new URL("../../demo/dist/server/supervisor.js", import.meta.url));
+
+type Name = "Ada" | "Bob" | "Cy";
+const everybody: readonly Name[] = ["Ada", "Bob", "Cy"];
+
+/** What a pane's page tells of its connections. */
+interface Reading {
+  readonly state: string;
+  readonly energy: number;
+  readonly seconds: number;
+  readonly frames: number;
+}
+interface Room {
+  readonly peers: () => readonly { readonly name: string; readonly connection: RTCPeerConnection }[];
+}
+
+describe("the voice and video room", () => {
+  let browser: Browser;
+  let context: BrowserContext;
+  let page: Page;
+  let demo: ChildProcess;
+  let data: string;
+  let url: string;
+
+  beforeAll(async () => {
+    browser = await launchChromium({
+      args: [
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        "--autoplay-policy=no-user-gesture-required",
+        // Names of mDNS are resolved by nobody in a container.
+        "--disable-features=WebRtcHideLocalIpsWithMdns",
+      ],
+    });
+  });
+  afterAll(() => browser.close());
+
+  beforeEach(async () => {
+    data = await mkdtemp(join(tmpdir(), "rostrum-room-"));
+    demo = fork(supervisor, {
+      env: { ...process.env, PORT: "0", DEMO_DATA: data },
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+    });
+    url = await new Promise<string>((resolve, reject) => {
+      demo.once("message", (message: { readonly url: string }) => resolve(message.url));
+      demo.once("exit", (code) => reject(new Error(`the demo ended with ${code}`)));
+    });
+    context = await browser.newContext({ viewport: { width: 1440, height: 960 } });
+    page = await context.newPage();
+    await page.goto(url);
+    await page.getByTestId("stage-room").click();
+    await meshed();
+  });
+  afterEach(async () => {
+    await context.close();
+    const gone = new Promise((resolve) => demo.once("exit", resolve));
+    demo.kill();
+    await gone;
+    await rm(data, { recursive: true });
+  });
+
+  const within = { timeout: 30_000, interval: 50 };
+  const frame = (name: Name): Frame => {
+    const found = page.frame({ name });
+    if (found === null) throw new Error(`there is no pane of ${name}`);
+    return found;
+  };
+  const shown = (name: Name, id: string): Promise<string> => frame(name).getByTestId(id).innerText();
+  const says = (name: Name, id: string, words: string): Promise<void> =>
+    expect.poll(() => shown(name, id).catch(() => ""), within).toContain(words);
+  const phase = (name: Name): Promise<string | null> =>
+    frame(name)
+      .getByTestId("status")
+      .getAttribute("data-phase")
+      .catch(() => null);
+  const live = (name: Name): Promise<void> => expect.poll(() => phase(name), within).toBe("live");
+  const others = (name: Name): readonly Name[] => everybody.filter((other) => other !== name);
+
+  /** What `listener` gets of `speaker`: its connection's state, the energy of what is played, and the frames of its video. */
+  const read = (listener: Name, speaker: Name): Promise<Reading | undefined> =>
+    frame(listener)
+      .evaluate(async (wanted) => {
+        const { rostrumRoom } = globalThis as { rostrumRoom?: Room };
+        const peer = rostrumRoom?.peers().find(({ name }) => name === wanted);
+        if (peer === undefined) return undefined;
+        let energy = 0;
+        let seconds = 0;
+        let frames = 0;
+        for (const report of (await peer.connection.getStats()).values()) {
+          if (report.type !== "inbound-rtp") continue;
+          energy += report.totalAudioEnergy ?? 0;
+          seconds += report.totalSamplesDuration ?? 0;
+          frames += report.framesDecoded ?? 0;
+        }
+        return { state: peer.connection.connectionState, energy, seconds, frames };
+      }, speaker)
+      .catch(() => undefined);
+
+  /** Whether more than silence came out during the next three quarters of a second of sound, which holds several beeps. */
+  const audible = async (listener: Name, speaker: Name): Promise<boolean> => {
+    const before = await read(listener, speaker);
+    if (before === undefined) return false;
+    let after = before;
+    await expect
+      .poll(async () => {
+        after = (await read(listener, speaker)) ?? before;
+        return after.seconds - before.seconds;
+      }, within)
+      .toBeGreaterThan(0.75);
+    return (after.energy - before.energy) / (after.seconds - before.seconds) > 1e-4;
+  };
+  /** Every pair of which the one hears the other, as "listener<speaker". */
+  const heard = async (): Promise<readonly string[]> => {
+    const pairs = everybody.flatMap((listener) => others(listener).map((speaker) => [listener, speaker] as const));
+    const found = await Promise.all(
+      pairs.map(async ([listener, speaker]) => ((await audible(listener, speaker)) ? [`${listener}<${speaker}`] : [])),
+    );
+    return found.flat();
+  };
+  const onlyHeard = (speaker: Name): Promise<void> =>
+    expect.poll(heard, { ...within, interval: 0 }).toEqual(others(speaker).map((listener) => `${listener}<${speaker}`));
+  const nobodyHeard = (): Promise<void> => expect.poll(heard, { ...within, interval: 0 }).toEqual([]);
+
+  /** Each is connected to each, and has had pictures of it since now. */
+  const meshed = async (): Promise<void> => {
+    for (const listener of everybody) {
+      await live(listener);
+      for (const speaker of others(listener)) {
+        const before = (await read(listener, speaker))?.frames ?? 0;
+        await expect.poll(async () => (await read(listener, speaker))?.state, within).toBe("connected");
+        await expect.poll(async () => (await read(listener, speaker))?.frames, within).toBeGreaterThan(before);
+      }
+    }
+  };
+
+  const talk = (name: Name) => frame(name).getByTestId("talk");
+  const press = (name: Name): Promise<void> => talk(name).dispatchEvent("keydown", { key: " " });
+  const letGo = (name: Name): Promise<void> => talk(name).dispatchEvent("keyup", { key: " " });
+  const network = (name: Name, mode: string): Promise<void> =>
+    page.getByTestId(`${name}-${mode}`).check({ force: true });
+  const shot = async (name: string): Promise<void> => {
+    if (process.env["SHOTS"] === "1")
+      await page.screenshot({ path: join(images, `${name}.png`), animations: "disabled" });
+  };
+
+  it("brings up a mesh in which nobody is heard", async () => {
+    expect(await heard()).toEqual([]);
+    expect(await shown("Ada", "holder")).toBe("Nobody");
+    for (const name of everybody) expect(await frame(name).getByTestId("tiles").locator("li").count()).toBe(3);
+  });
+
+  it("lets the others hear who holds the floor, queues the next, and hands it on", async () => {
+    await press("Ada");
+    await onlyHeard("Ada");
+    await says("Bob", "holder", "Ada");
+    await says("Ada", "talk", "On air");
+    await press("Bob");
+    await says("Bob", "talk", "Waiting, number 1");
+    await says("Cy", "queue", "Bob");
+    await onlyHeard("Ada");
+    await shot("room");
+    await letGo("Ada");
+    await says("Bob", "talk", "On air");
+    await onlyHeard("Bob");
+    await letGo("Bob");
+    await nobodyHeard();
+    await says("Cy", "holder", "Nobody");
+  });
+
+  it("lets nobody be heard who opens the microphone without the floor", async () => {
+    await frame("Ada").evaluate(() => {
+      for (const { connection } of (globalThis as { rostrumRoom?: Room }).rostrumRoom?.peers() ?? [])
+        for (const { track } of connection.getSenders()) if (track !== null) track.enabled = true;
+    });
+    expect(await heard()).toEqual([]);
+  });
+
+  it("takes a turn by pointer, by Space anywhere, and by pressing once", async () => {
+    const box = await talk("Ada").boundingBox();
+    if (box === null) throw new Error("the button is not shown");
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    await page.mouse.down();
+    await says("Ada", "talk", "On air");
+    await page.mouse.up();
+    await says("Ada", "talk", "Hold to talk");
+
+    await frame("Ada").getByTestId("holder").click();
+    await page.keyboard.down(" ");
+    await says("Ada", "talk", "On air");
+    await page.keyboard.up(" ");
+    await says("Ada", "talk", "Hold to talk");
+    await says("Bob", "holder", "Nobody");
+
+    await frame("Ada").locator("summary").click();
+    await frame("Ada").getByTestId("reason").focus();
+    await page.keyboard.type("a b");
+    expect(await frame("Ada").getByTestId("reason").inputValue()).toBe("a b");
+    expect(await shown("Ada", "talk")).toBe("Hold to talk");
+
+    await frame("Ada").getByTestId("toggle").check();
+    await talk("Ada").click();
+    await says("Ada", "talk", "On air");
+    expect(await talk("Ada").getAttribute("aria-pressed")).toBe("true");
+    await onlyHeard("Ada");
+    await talk("Ada").click();
+    await says("Ada", "talk", "Talk");
+    expect(await talk("Ada").getAttribute("aria-pressed")).toBe("false");
+    await nobodyHeard();
+  });
+
+  it("goes on with the call while the server is dead, and gives the floor to nobody until it is back", async () => {
+    await press("Ada");
+    await onlyHeard("Ada");
+    await page.getByTestId("out").check();
+    await page.getByTestId("kill").click();
+    await expect.poll(() => page.getByTestId("server").getAttribute("data-up"), within).toBe("false");
+    await expect.poll(() => phase("Bob"), within).not.toBe("live");
+    await says("Bob", "talk", "No floor while the server is away");
+    await press("Bob");
+    await says("Bob", "notice", "nobody can be given the floor now");
+    await letGo("Bob");
+    // Ada's lease runs out by itself: nobody is there to say who may speak.
+    await expect.poll(() => shown("Ada", "talk"), within).toBe("No floor while the server is away");
+    await nobodyHeard();
+    await shot("room-dead");
+    const before = await read("Bob", "Ada");
+    await expect
+      .poll(async () => (await read("Bob", "Ada"))?.frames, within)
+      .toBeGreaterThan((before?.frames ?? 0) + 10);
+    await letGo("Ada");
+    await page.getByTestId("out").uncheck();
+    for (const name of everybody) await live(name);
+    await press("Bob");
+    await says("Bob", "talk", "On air");
+    await onlyHeard("Bob");
+    await letGo("Bob");
+    await nobodyHeard();
+  });
+
+  it("keeps the turn through a short death of the server", async () => {
+    await press("Ada");
+    await onlyHeard("Ada");
+    await page.getByTestId("kill").click();
+    await expect.poll(() => phase("Ada"), within).not.toBe("live");
+    await live("Ada");
+    await onlyHeard("Ada");
+    await letGo("Ada");
+    await nobodyHeard();
+  });
+
+  it("silences a holder without a network before the floor passes on", async () => {
+    await press("Ada");
+    await onlyHeard("Ada");
+    await press("Bob");
+    await says("Bob", "talk", "Waiting, number 1");
+    await network("Ada", "off");
+    await says("Bob", "talk", "On air");
+    // From the first moment of Bob's turn on.
+    expect(await audible("Cy", "Ada")).toBe(false);
+    await onlyHeard("Bob");
+    const before = await read("Bob", "Ada");
+    await expect.poll(async () => (await read("Bob", "Ada"))?.frames, within).toBeGreaterThan(before?.frames ?? 0);
+    await network("Ada", "ok");
+    await live("Ada");
+    await letGo("Ada");
+    await letGo("Bob");
+    await nobodyHeard();
+  });
+
+  it("heals the mesh when a page is reloaded, and the new page holds nothing", async () => {
+    await press("Ada");
+    await onlyHeard("Ada");
+    await page.getByTestId("Ada-reload").click();
+    await expect.poll(() => frame("Ada").evaluate(() => performance.now()), within).toBeLessThan(2_000);
+    await meshed();
+    await says("Bob", "holder", "Nobody");
+    await nobodyHeard();
+    await press("Ada");
+    await onlyHeard("Ada");
+    await letGo("Ada");
+  });
+
+  it("can be used by keyboard alone, on a phone, and has nothing for axe to say", async () => {
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme });
+      for (const each of page.frames()) {
+        await each.evaluate(axe.source);
+        const violations = await each.evaluate(async () => {
+          const { axe: here } = window as unknown as { axe: typeof axe };
+          const { violations: found } = await here.run(document, { iframes: false });
+          return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+        });
+        expect(violations).toEqual([]);
+      }
+      await shot(`room-${colorScheme}`);
+    }
+    await page.setViewportSize({ width: 390, height: 844 });
+    for (const each of page.frames())
+      expect(await each.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+  });
+});
