@@ -122,6 +122,14 @@ class Peer {
   private offering = false;
   private ignoring = false;
   private answering = false;
+  /** Signals are taken one after the other: a candidate never before the description that it belongs to. */
+  private work: Promise<void> = Promise.resolve();
+  private stream: MediaStream | undefined;
+  /**
+   * The impolite side makes the first offer, whether or not it has anything to send yet, and the polite one waits for it:
+   * Chromium can be left gathering candidates for ever where a first offer is rolled back. Later ones may collide.
+   */
+  private opened: boolean;
 
   constructor(
     /** The other side's life. */
@@ -139,18 +147,23 @@ class Peer {
       this.host.changed();
     });
     connection.addEventListener("track", ({ track }) => this.undo.push(this.host.track(track)));
+    this.opened = !host.polite;
+    if (this.opened) for (const kind of ["audio", "video"]) connection.addTransceiver(kind, { direction: "recvonly" });
   }
 
   share(stream: MediaStream): void {
+    this.stream = stream;
+    if (!this.opened) return;
     const sent = this.connection.getSenders().map(({ track }) => track);
     for (const track of stream.getTracks()) if (!sent.includes(track)) this.connection.addTrack(track, stream);
   }
 
   receive({ description, candidate }: Signal): void {
-    const work = description !== undefined ? this.described(description) : this.candidate(candidate);
-    work.catch((error: unknown) => {
-      if (this.connection.signalingState !== "closed") console.warn("call: a signal could not be used", error);
-    });
+    this.work = this.work
+      .then(() => (description !== undefined ? this.described(description) : this.candidate(candidate)))
+      .catch((error: unknown) => {
+        if (this.connection.signalingState !== "closed") console.warn("call: a signal could not be used", error);
+      });
   }
 
   close(): void {
@@ -183,6 +196,8 @@ class Peer {
       this.answering = false;
     }
     if (description.type !== "offer") return;
+    this.opened = true;
+    if (this.stream !== undefined) this.share(this.stream);
     await connection.setLocalDescription();
     this.tell();
   }
