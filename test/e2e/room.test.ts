@@ -22,6 +22,8 @@ const everybody: readonly Name[] = ["Ada", "Bob", "Cy"];
 /** What a pane's page tells of its connections. */
 interface Reading {
   readonly state: string;
+  /** Whether any sound comes at all, be it silence. */
+  readonly sends: boolean;
   readonly energy: number;
   readonly seconds: number;
   readonly frames: number;
@@ -99,23 +101,25 @@ describe("the voice and video room", () => {
         const { rostrumRoom } = globalThis as { rostrumRoom?: Room };
         const peer = rostrumRoom?.peers().find(({ name }) => name === wanted);
         if (peer === undefined) return undefined;
+        let sends = false;
         let energy = 0;
         let seconds = 0;
         let frames = 0;
         for (const report of (await peer.connection.getStats()).values()) {
           if (report.type !== "inbound-rtp") continue;
+          sends ||= report.kind === "audio";
           energy += report.totalAudioEnergy ?? 0;
           seconds += report.totalSamplesDuration ?? 0;
           frames += report.framesDecoded ?? 0;
         }
-        return { state: peer.connection.connectionState, energy, seconds, frames };
+        return { state: peer.connection.connectionState, sends, energy, seconds, frames };
       }, speaker)
       .catch(() => undefined);
 
   /** Whether more than silence came out during the next three quarters of a second of sound, which holds several beeps. */
   const audible = async (listener: Name, speaker: Name): Promise<boolean> => {
     const before = await read(listener, speaker);
-    if (before === undefined) return false;
+    if (before === undefined || !before.sends) return false;
     let after = before;
     await expect
       .poll(async () => {
@@ -233,8 +237,9 @@ describe("the voice and video room", () => {
     await expect.poll(() => phase("Bob"), within).not.toBe("live");
     await says("Bob", "talk", "No floor while the server is away");
     await press("Bob");
-    await says("Bob", "notice", "nobody can be given the floor now");
+    await says("Bob", "notice", "nobody can give it to you now");
     await letGo("Bob");
+    expect(await heard()).toEqual(["Bob<Ada", "Cy<Ada"]);
     // Ada's lease runs out by itself: nobody is there to say who may speak.
     await expect.poll(() => shown("Ada", "talk"), within).toBe("No floor while the server is away");
     await nobodyHeard();
@@ -295,6 +300,51 @@ describe("the voice and video room", () => {
     await press("Ada");
     await onlyHeard("Ada");
     await letGo("Ada");
+  });
+
+  it("lets people listen who give no microphone, and speak once they do", async () => {
+    await page.addInitScript(() => {
+      if (!location.search.includes("name=Bob")) return;
+      const devices = navigator.mediaDevices;
+      const give = devices.getUserMedia.bind(devices);
+      const allowed = new Promise<void>((resolve) => Object.assign(globalThis, { allow: resolve }));
+      devices.getUserMedia = (wish) => allowed.then(() => give(wish));
+    });
+    await page.getByTestId("Bob-reload").click();
+    await expect.poll(async () => (await read("Bob", "Ada"))?.frames ?? 0, within).toBeGreaterThan(0);
+    await press("Ada");
+    await expect.poll(heard, { ...within, interval: 0 }).toEqual(["Bob<Ada", "Cy<Ada"]);
+    await letGo("Ada");
+    expect((await read("Ada", "Bob"))?.frames).toBe(0);
+    await frame("Bob").evaluate(() => (globalThis as unknown as { allow: () => void }).allow());
+    await meshed();
+    await press("Bob");
+    await onlyHeard("Bob");
+    await letGo("Bob");
+  });
+
+  it("says what is missing where camera and microphone are refused", async () => {
+    await page.addInitScript(() => {
+      if (location.search.includes("name=Bob"))
+        navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("refused", "NotAllowedError"));
+    });
+    await page.getByTestId("Bob-reload").click();
+    await says("Bob", "lacks", "you can listen and watch");
+    await press("Ada");
+    await expect.poll(() => audible("Bob", "Ada"), within).toBe(true);
+    await letGo("Ada");
+  });
+
+  it("ends the connections of who leaves, and takes up who comes back", async () => {
+    await frame("Bob").getByTestId("leave").click();
+    await says("Bob", "status", "You have left");
+    await expect.poll(() => frame("Ada").getByTestId("tiles").locator("li").count(), within).toBe(2);
+    expect(await read("Ada", "Bob")).toBeUndefined();
+    await frame("Bob").getByTestId("leave").click();
+    await meshed();
+    await press("Bob");
+    await onlyHeard("Bob");
+    await letGo("Bob");
   });
 
   it("can be used by keyboard alone, on a phone, and has nothing for axe to say", async () => {

@@ -52,8 +52,9 @@ export class Air {
     const [holder] = view.holders;
     const asHeard = stale ? " (as last heard)" : "";
     setText(this.holder, holder === undefined ? `Nobody${asHeard}` : `${this.nameOf(holder.member)}${asHeard}`);
-    const left = holder?.endsAt === undefined ? undefined : holder.endsAt - Date.now();
-    const ending = isEnding(view);
+    // Without the server a turn ends sooner than its limit, when the lease does.
+    const left = stale || holder?.endsAt === undefined ? undefined : holder.endsAt - Date.now();
+    const ending = !stale && isEnding(view);
     setText(this.left, left === undefined ? "" : `${clock(left)} left${ending ? ", ending soon" : ""}`);
     this.left.dataset["ending"] = String(ending);
     this.showSpent(left, view.policy?.maxHold, ending);

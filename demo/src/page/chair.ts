@@ -46,6 +46,7 @@ type Verb = (typeof buttons)[number][0];
 
 export class Chair {
   private readonly section = find("console", HTMLElement);
+  private readonly plea = find("plea", HTMLDetailsElement);
   private readonly why = find("why", HTMLInputElement);
   private readonly revoke = find("revoke", HTMLButtonElement);
   private readonly take = find("take", HTMLButtonElement);
@@ -120,6 +121,8 @@ export class Chair {
     const view = this.floor.get();
     const self = this.host.self();
     this.section.hidden = self === undefined || !view.chairs.includes(self);
+    // A chair takes the floor; it need not say why.
+    this.plea.hidden = !this.section.hidden;
     if (this.section.hidden) return;
     const [holder] = view.holders;
     const waiting = [...view.queue, ...view.pending];

@@ -76,7 +76,8 @@ const addPane = ({ name, page, socket }: Stage["panes"][number], present: string
   const pane = make("section", "pane");
   pane.setAttribute("aria-label", name);
   const header = make("header");
-  const title = make("h2", "", play.cast[name] === "chair" ? `${name}, chair` : name);
+  const title = make("h2", "", name);
+  if (play.cast[name] === "chair") title.append(make("span", "", " chair"));
   const network = make("fieldset", "network");
   network.append(make("legend", "visually-hidden", `${name}'s network`));
   for (const [mode, text] of modes) {

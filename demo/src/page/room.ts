@@ -31,6 +31,7 @@ const client = createClient({
 const session: Session<Events> = client.session<Events>(query.get("session") ?? "voice-room");
 const floor = floorOf(session, "air");
 const live = (): boolean => session.status.get().phase === "live";
+const over = (): boolean => session.status.get().phase === "closed";
 const nameOf = (member: string): string => {
   const found = session.members.get().find(({ id }) => id === member);
   return found?.name ?? found?.user ?? "somebody";
@@ -54,6 +55,7 @@ const hear = (on: boolean): void => {
 };
 sound.addEventListener("click", () => hear(sound.getAttribute("aria-pressed") !== "true"));
 
+let own = new MediaStream();
 const call = new Call({
   self: () => session.member,
   // Refused if the member has left meanwhile: then there is nobody to call.
@@ -86,9 +88,13 @@ const turn = new Turn(floor, {
     return { priority: Number(priority.value) as Priority, ...(text === "" ? {} : { reason: text }) };
   },
   tell,
+  live,
   changed: () => render(),
 });
-const talk = new Talk(floor, turn, { live, tell });
+const talk = new Talk(floor, turn, {
+  hindrance: () => (live() ? "" : over() ? "No floor outside the room" : "No floor while the server is away"),
+  tell,
+});
 const air = new Air(floor, nameOf);
 const chair = new Chair(floor, {
   members: () => session.members.get(),
@@ -118,27 +124,45 @@ const showStatus = (): void => {
     connecting: "◌ Connecting",
     resuming: "◌ Coming back; the call goes on",
     lost: "▲ The server is away; the call goes on",
-    closed: `✕ ${now.error?.message ?? "Closed"}`,
+    closed: left ? "You have left" : `✕ ${now.error?.message ?? "Closed"}`,
   }[now.phase];
   setText(status, words);
   status.dataset["phase"] = now.phase;
-  if (phase === "live" && now.phase !== "live")
+  if (phase === "live" && now.phase !== "live" && !over())
     tell("The server is away. The call goes on; nobody new can take the floor until it is back.");
   if (phase !== "" && phase !== "connecting" && phase !== "live" && now.phase === "live") tell("The server is back.");
   phase = now.phase;
 };
 
+const leave = find("leave", HTMLButtonElement);
+let left = false;
+leave.addEventListener("click", () => {
+  if (over()) return location.reload();
+  left = true;
+  turn.stop();
+  session.release().catch((error: unknown) => tell(String(error)));
+});
+session.on("closed", () => {
+  call.close();
+  for (const track of own.getTracks()) track.stop();
+  setText(leave, "Join again");
+  render();
+});
+
 // ---- what is on the page ----
 
 const away = find("away", HTMLParagraphElement);
 const draw = (): void => {
-  const { holders } = floor.get();
+  const { holders, mine } = floor.get();
+  const stale = !live();
   const connections = call.connections();
-  const all = session.members.get().map(
+  const all = (over() ? [] : session.members.get()).map(
     (member): Tile => ({
       member,
       self: member.id === session.member,
-      holds: holders.some((holder) => holder.member === member.id),
+      // My own lease may have ended without a server to say so.
+      holds: member.id === session.member ? mine === "held" : holders.some((holder) => holder.member === member.id),
+      stale,
       connection: connections.get(member.id)?.connectionState,
     }),
   );
@@ -149,9 +173,10 @@ const draw = (): void => {
   const absent = all.filter(gone).map(({ member }) => member.name ?? member.user);
   away.hidden = absent.length === 0;
   setText(away, `Away: ${absent.join(", ")}`);
-  air.render(!live());
+  air.render(stale);
   talk.render();
-  chair.render();
+  if (over()) find("console", HTMLElement).hidden = true;
+  else chair.render();
 };
 let planned = false;
 const render = (): void => {
@@ -181,19 +206,6 @@ hear(true);
 showStatus();
 render();
 
-const opening = openMedia();
-await session.ready;
-turn.settle();
-greet();
-const { stream, lacks } = await opening;
-const missing = find("lacks", HTMLParagraphElement);
-missing.hidden = lacks === "";
-setText(missing, lacks);
-for (const track of stream.getAudioTracks()) gate(track, floor);
-call.share(stream);
-if (session.member !== undefined) for (const track of stream.getTracks()) tiles.play(session.member, track);
-render();
-
 /** For tests and for the curious: each connection, with whom it is. */
 export interface RostrumRoom {
   readonly peers: () => readonly { readonly name: string; readonly connection: RTCPeerConnection }[];
@@ -201,3 +213,18 @@ export interface RostrumRoom {
 (globalThis as { rostrumRoom?: RostrumRoom }).rostrumRoom = {
   peers: () => [...call.connections()].map(([member, connection]) => ({ name: nameOf(member), connection })),
 };
+
+const missing = find("lacks", HTMLParagraphElement);
+// The call does not wait for people to find the browser's question about the microphone.
+const opening = openMedia();
+await session.ready;
+turn.settle();
+greet();
+const { stream, lacks } = await opening;
+own = stream;
+missing.hidden = lacks === "";
+setText(missing, lacks);
+for (const track of stream.getAudioTracks()) gate(track, floor);
+call.share(stream);
+if (session.member !== undefined) for (const track of stream.getTracks()) tiles.play(session.member, track);
+render();

@@ -9,8 +9,8 @@ import type { Turn } from "./turn.ts";
 const controls = "input, textarea, select, button, summary, a[href], [contenteditable]";
 
 export interface TalkHost {
-  /** Whether the session's server is there: without it nobody can be given the floor. */
-  readonly live: () => boolean;
+  /** Why nobody can be given the floor now, in a few words; empty if it can be had. */
+  readonly hindrance: () => string;
   readonly tell: (text: string) => void;
 }
 
@@ -63,12 +63,13 @@ export class Talk {
     const { button, toggle } = this;
     const view = this.floor.get();
     const { mine, position } = view;
-    const cannot = !this.host.live() && !this.turn.wanted && mine === "none";
+    const hindrance = this.host.hindrance();
+    const cannot = hindrance !== "" && !this.turn.wanted && mine === "none";
     const state = cannot ? "cannot" : mine === "none" && this.turn.wanted ? "asking" : mine;
     const idle = toggle.checked ? "Talk" : "Hold to talk";
     const words: Readonly<Record<typeof state, string>> = {
       none: idle,
-      cannot: "No floor while the server is away",
+      cannot: hindrance,
       asking: "Asking",
       pending: "Waiting for the chair",
       waiting: `Waiting, number ${position}`,
@@ -84,6 +85,7 @@ export class Talk {
   }
 
   private onAir(): string {
+    if (this.host.hindrance() !== "") return "On air until the lease ends";
     const { holders } = this.floor.get();
     const endsAt = holders[0]?.endsAt;
     return endsAt === undefined ? "On air" : `On air, ${clock(endsAt - Date.now())} left`;
@@ -108,8 +110,9 @@ export class Talk {
   }
 
   private start(): void {
-    if (this.host.live()) this.turn.start();
-    else this.host.tell("The server is away: nobody can be given the floor now.");
+    const hindrance = this.host.hindrance();
+    if (hindrance === "") this.turn.start();
+    else this.host.tell(`${hindrance}: nobody can give it to you now.`);
   }
 
   /** Space anywhere, Enter on the button itself; not where they have another use. */

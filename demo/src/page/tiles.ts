@@ -7,12 +7,14 @@ export interface Tile {
   readonly member: MemberView;
   readonly self: boolean;
   readonly holds: boolean;
+  /** Whether that was so when the server was last heard, and may have ended since. */
+  readonly stale: boolean;
   /** What the connection to it does; `undefined`: there is none. */
   readonly connection: RTCPeerConnectionState | undefined;
 }
 
-const state = ({ self, holds, member, connection }: Tile): string => {
-  if (holds) return "On air";
+const state = ({ self, holds, stale, member, connection }: Tile): string => {
+  if (holds) return stale && !self ? "On air, as last heard" : "On air";
   if (self) return "Muted";
   if (member.presence === "dropped") return "Away from the server";
   return connection === "connected" ? "Listening" : "Connecting";

@@ -8,6 +8,8 @@ export interface TurnHost {
   readonly plea: () => { readonly reason?: string; readonly priority?: Priority };
   /** Something that this member should be told. */
   readonly tell: (text: string) => void;
+  /** Whether the session's server is there. */
+  readonly live: () => boolean;
   readonly changed: () => void;
 }
 
@@ -77,9 +79,7 @@ export class Turn {
       (grant) => {
         if (wish.signal.aborted) return void grant.release().catch(() => {});
         wish.signal.addEventListener("abort", () => void grant.release().catch(() => {}));
-        grant.lost.addEventListener("abort", () =>
-          this.over(wish, why(grant.lost.reason, "You no longer have the floor.")),
-        );
+        grant.lost.addEventListener("abort", () => this.over(wish, this.lost(grant.lost.reason)));
         grant.ending.addEventListener("abort", () => {
           if (this.wish === wish) this.host.tell(why(grant.ending.reason, "Your time is ending."));
         });
@@ -87,6 +87,12 @@ export class Turn {
       },
       (error: unknown) => this.over(wish, why(error, "The floor was not granted.")),
     );
+  }
+
+  private lost(reason: unknown): string {
+    return this.host.live()
+      ? why(reason, "You no longer have the floor.")
+      : "Your lease has ended while the server is away: nobody hears you now.";
   }
 
   private over(wish: AbortController, text: string): void {
