@@ -359,7 +359,6 @@ describe("the voice and video room", () => {
         });
         expect(violations).toEqual([]);
       }
-      await shot(`room-${colorScheme}`);
     }
     await page.setViewportSize({ width: 390, height: 844 });
     for (const each of page.frames())

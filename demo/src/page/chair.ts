@@ -46,6 +46,7 @@ type Verb = (typeof buttons)[number][0];
 
 export class Chair {
   private readonly section = find("console", HTMLElement);
+  private readonly record = find("record", HTMLDivElement);
   private readonly plea = find("plea", HTMLDetailsElement);
   private readonly why = find("why", HTMLInputElement);
   private readonly revoke = find("revoke", HTMLButtonElement);
@@ -113,7 +114,7 @@ export class Chair {
         this.carry(floor.configure({ order: value }));
     });
     this.limit.addEventListener("change", () => {
-      this.carry(floor.configure({ maxHold: Number(this.limit.value) }));
+      this.carry(floor.configure({ maxHold: Number(this.limit.value) || null }));
     });
   }
 
@@ -142,6 +143,7 @@ export class Chair {
     choose(this.policy, view.policy?.policy ?? "queue");
     choose(this.order, view.policy?.order ?? "fifo");
     choose(this.limit, String(view.policy?.maxHold ?? 0));
+    this.record.hidden = view.talk.length === 0 && view.turns.length === 0;
     this.spoken.show(view.talk.slice(0, 6));
     this.turns.show(view.turns.slice(-6).reverse());
   }

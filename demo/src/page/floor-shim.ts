@@ -81,7 +81,7 @@ export interface Floor {
   give(member: string): Promise<unknown>;
   take(): Promise<Grant>;
   reorder(member: string, position: number): Promise<unknown>;
-  configure(change: Partial<FloorSettings>): Promise<unknown>;
+  configure(change: Partial<Omit<FloorSettings, "maxHold"> & { readonly maxHold: number | null }>): Promise<unknown>;
 }
 
 const notYet = (): Promise<never> => Promise.reject(new RostrumError("USAGE", "The chair's verbs are not there yet."));
