@@ -153,6 +153,17 @@ describe("the voice and video room", () => {
     }
   };
 
+  /** From now on the page plays whatever it is sent: what is heard then is what was sent. */
+  const playAll = (name: Name): Promise<void> =>
+    frame(name).evaluate(() => {
+      for (const { connection } of (globalThis as { rostrumRoom?: Room }).rostrumRoom?.peers() ?? []) {
+        for (const { track } of connection.getReceivers()) {
+          track.enabled = true;
+          Object.defineProperty(track, "enabled", { get: () => true, set: () => {} });
+        }
+      }
+    });
+
   const talk = (name: Name) => frame(name).getByTestId("talk");
   const press = (name: Name): Promise<void> => talk(name).dispatchEvent("keydown", { key: " " });
   const letGo = (name: Name): Promise<void> => talk(name).dispatchEvent("keyup", { key: " " });
@@ -193,6 +204,18 @@ describe("the voice and video room", () => {
         for (const { track } of connection.getSenders()) if (track !== null) track.enabled = true;
     });
     expect(await heard()).toEqual([]);
+    // It is the listeners' pages that keep it silent: one that plays everything hears it.
+    await playAll("Bob");
+    await expect.poll(heard, { ...within, interval: 0 }).toEqual(["Bob<Ada"]);
+  });
+
+  it("sends silence without the floor, also to who plays everything", async () => {
+    for (const name of everybody) await playAll(name);
+    expect(await heard()).toEqual([]);
+    await press("Ada");
+    await onlyHeard("Ada");
+    await letGo("Ada");
+    await nobodyHeard();
   });
 
   it("takes a turn by pointer, by Space anywhere, and by pressing once", async () => {
@@ -274,6 +297,7 @@ describe("the voice and video room", () => {
     await onlyHeard("Ada");
     await press("Bob");
     await says("Bob", "talk", "Waiting, number 1");
+    await playAll("Cy");
     await network("Ada", "off");
     await says("Bob", "talk", "On air");
     // From the first moment of Bob's turn on.
