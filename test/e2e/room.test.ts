@@ -371,7 +371,82 @@ describe("the voice and video room", () => {
     await letGo("Bob");
   });
 
+  const person = (name: Name) => frame("Cy").getByTestId("people").locator(`li[data-name="${name}"]`);
+  const order = (name: Name, verb: string): Promise<void> => person(name).locator(`[data-verb="${verb}"]`).click();
+  const choose = (id: string, value: string): Promise<unknown> => frame("Cy").getByTestId(id).selectOption(value);
+
+  it("lets the chair grant, deny with a reason, revoke, give and take over", async () => {
+    expect(await frame("Ada").getByTestId("console").isVisible()).toBe(false);
+    await choose("policy", "chair");
+    await expect.poll(() => frame("Cy").getByTestId("policy").inputValue(), within).toBe("chair");
+    await frame("Ada").getByTestId("toggle").check();
+    await frame("Ada").locator("summary").click();
+    await frame("Ada").getByTestId("reason").fill("a question");
+    await talk("Ada").click();
+    await says("Ada", "talk", "Waiting for the chair");
+    await expect.poll(() => person("Ada").innerText(), within).toContain("“a question”");
+    await frame("Cy").getByTestId("why").fill("off topic");
+    await order("Ada", "deny");
+    await says("Ada", "notice", "denied: off topic");
+    await says("Ada", "talk", "Talk");
+    expect(await heard()).toEqual([]);
+
+    await talk("Ada").click();
+    await says("Ada", "talk", "Waiting for the chair");
+    await order("Ada", "grant");
+    await onlyHeard("Ada");
+    await frame("Cy").getByTestId("revoke").click();
+    await says("Ada", "notice", "The chair takes the floor from you");
+    await nobodyHeard();
+
+    await order("Bob", "give");
+    await says("Bob", "notice", "The chair gave you the floor");
+    await onlyHeard("Bob");
+    await shot("room-chair");
+    await frame("Cy").getByTestId("take").click();
+    await says("Bob", "notice", "The chair takes the floor over");
+    await onlyHeard("Cy");
+    await talk("Cy").click();
+    await nobodyHeard();
+    await says("Cy", "turns", "taken over");
+    await says("Cy", "spoken", "Ada");
+  });
+
+  it("lets the chair put the queue in order, and limits a turn", async () => {
+    await press("Ada");
+    await says("Ada", "talk", "On air");
+    await press("Bob");
+    await says("Bob", "talk", "Waiting, number 1");
+    await press("Cy");
+    await says("Cy", "talk", "Waiting, number 2");
+    await order("Cy", "up");
+    await says("Cy", "talk", "Waiting, number 1");
+    await says("Bob", "talk", "Waiting, number 2");
+    await choose("limit", "10000");
+    await letGo("Ada");
+    await says("Cy", "talk", "On air, 0:");
+    await says("Bob", "left", "ending soon");
+    await says("Cy", "notice", "Your time ends soon");
+    await says("Bob", "talk", "On air");
+    await says("Cy", "notice", "Your time is over");
+    await onlyHeard("Bob");
+    await letGo("Bob");
+    await letGo("Cy");
+  });
+
   it("can be used by keyboard alone, on a phone, and has nothing for axe to say", async () => {
+    await frame("Ada").getByTestId("sound").focus();
+    await page.keyboard.press("Tab");
+    const focused = (): Promise<boolean> => talk("Ada").evaluate((button) => button === document.activeElement);
+    expect(await focused()).toBe(true);
+    await page.keyboard.down(" ");
+    await says("Bob", "holder", "Ada");
+    await page.getByTestId("kill").evaluate((button: HTMLElement) => button.click());
+    await expect.poll(() => phase("Ada"), within).not.toBe("live");
+    await live("Ada");
+    await page.keyboard.up(" ");
+    await says("Bob", "holder", "Nobody");
+    expect(await focused()).toBe(true);
     for (const colorScheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme });
       for (const each of page.frames()) {

@@ -87,13 +87,9 @@ export class Chair {
     this.turns = new KeyedList(
       find("turns", HTMLOListElement),
       ({ member, from }) => `${member} ${from}`,
-      ({ user, name, from, to, ended }) => {
+      ({ user, from, to, ended }) => {
         const item = make("li");
-        item.append(
-          make("span", "who", name ?? user),
-          make("span", "ms", clock(to - from)),
-          make("span", "what", ends[ended]),
-        );
+        item.append(make("span", "who", user), make("span", "ms", clock(to - from)), make("span", "what", ends[ended]));
         return item;
       },
       () => {},
@@ -173,7 +169,7 @@ export class Chair {
     const length = this.floor.get().queue.length;
     const apt: Readonly<Record<Verb, boolean>> = {
       accept: waiting?.status === "pending",
-      grant: waiting !== undefined,
+      grant: waiting !== undefined && this.floor.get().holders.length === 0,
       deny: waiting !== undefined,
       up: waiting !== undefined && waiting.position > 1,
       down: waiting !== undefined && waiting.position > 0 && waiting.position < length,
@@ -182,6 +178,7 @@ export class Chair {
     // Up and Down keep their places as long as somebody waits, so that a button does not slip away under a finger.
     const shown: Readonly<Record<Verb, boolean>> = {
       ...apt,
+      grant: waiting !== undefined,
       up: waiting?.status === "accepted" && length > 1,
       down: waiting?.status === "accepted" && length > 1,
     };

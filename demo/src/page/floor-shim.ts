@@ -37,7 +37,6 @@ export interface FloorWaiting {
 export interface FloorTurn {
   readonly member: string;
   readonly user: string;
-  readonly name?: string;
   readonly from: number;
   readonly to: number;
   readonly ended: EndReason;

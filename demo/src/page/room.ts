@@ -40,7 +40,15 @@ const nameOf = (member: string): string => {
 // ---- what people are told: one line, read out politely ----
 
 const notice = find("notice", HTMLParagraphElement);
-const tell = (text: string): void => setText(notice, text);
+let told = { text: "", at: Number.NEGATIVE_INFINITY };
+const tell = (text: string): void => {
+  told = { text, at: performance.now() };
+  setText(notice, text);
+};
+/** News of others takes nothing off the page that this member has just been told of itself. */
+const tellNews = (text: string): void => {
+  setText(notice, performance.now() - told.at < 5_000 ? `${told.text} ${text}` : text);
+};
 
 // ---- the call ----
 
@@ -88,6 +96,7 @@ const turn = new Turn(floor, {
     return { priority: Number(priority.value) as Priority, ...(text === "" ? {} : { reason: text }) };
   },
   tell,
+  self: () => session.member,
   live,
   changed: () => render(),
 });
@@ -109,8 +118,8 @@ const tellOfFloor = (): void => {
   const speaks = holders[0]?.member;
   if (speaks === spoke) return;
   spoke = speaks;
-  if (mine === "held") tell("You are on air.");
-  else if (speaks !== undefined) tell(`${nameOf(speaks)} is on air.`);
+  if (mine === "held") tellNews("You are on air.");
+  else if (speaks !== undefined) tellNews(`${nameOf(speaks)} is on air.`);
 };
 
 // ---- the session ----

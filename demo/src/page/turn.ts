@@ -8,6 +8,7 @@ export interface TurnHost {
   readonly plea: () => { readonly reason?: string; readonly priority?: Priority };
   /** Something that this member should be told. */
   readonly tell: (text: string) => void;
+  readonly self: () => string | undefined;
   /** Whether the session's server is there. */
   readonly live: () => boolean;
   readonly changed: () => void;
@@ -67,11 +68,17 @@ export class Turn {
     return wish;
   }
 
-  /** The floor is mine, and I did not ask: the chair gave it. */
+  /** The floor is mine, and I did not ask: the chair gave it, or an earlier life of this page left it behind. */
   private adopt(): void {
-    if (this.wish !== undefined || !this.settled || this.floor.get().mine !== "held") return;
-    this.host.tell("The chair gave you the floor: you are on air. Press Talk to give it back.");
-    this.follow(this.begin(), this.floor.request());
+    const { mine, holders } = this.floor.get();
+    if (this.wish !== undefined || !this.settled || mine !== "held") return;
+    const leftBehind = holders.some(
+      ({ member, since }) => member === this.host.self() && since < performance.timeOrigin,
+    );
+    const wish = this.begin();
+    this.follow(wish, this.floor.request());
+    if (leftBehind) this.stop();
+    else this.host.tell("The chair gave you the floor. Press Talk to give it back.");
   }
 
   private follow(wish: AbortController, asked: Promise<Grant>): void {
@@ -81,7 +88,7 @@ export class Turn {
         wish.signal.addEventListener("abort", () => void grant.release().catch(() => {}));
         grant.lost.addEventListener("abort", () => this.over(wish, this.lost(grant.lost.reason)));
         grant.ending.addEventListener("abort", () => {
-          if (this.wish === wish) this.host.tell(why(grant.ending.reason, "Your time is ending."));
+          if (this.wish === wish) this.host.tell(soon(grant.ending.reason));
         });
         this.host.changed();
       },
@@ -103,20 +110,30 @@ export class Turn {
   }
 }
 
-const reasons: Readonly<Record<string, string>> = {
-  FLOOR_BUSY: "Somebody else has the floor, and this floor has no queue.",
+const ends: Readonly<Record<string, string>> = {
+  "hold-limit": "Your time is over.",
+  preempted: "Somebody with a higher priority takes the floor.",
+  revoked: "The chair takes the floor from you.",
+  "taken-over": "The chair takes the floor over.",
+  grace: "Your link was down for too long: the floor is gone.",
+  configured: "The rules have changed: the floor is gone.",
+};
+const refusals: Readonly<Record<string, string>> = {
+  FLOOR_BUSY: "Somebody else has the floor, and nobody can wait for it.",
   FLOOR_QUEUE_FULL: "Too many people wait for the floor already.",
   FLOOR_CANCELLED: "Your request was taken back.",
 };
 
+const soon = (error: unknown): string =>
+  error instanceof RostrumError && error.details["reason"] === "preempted"
+    ? "Somebody with a higher priority waits: finish soon."
+    : "Your time ends soon.";
+
 /** An outcome in words for people. */
 const why = (error: unknown, otherwise: string): string => {
   if (!(error instanceof RostrumError)) return otherwise;
-  if ((error.code as string) === "FLOOR_DENIED") {
-    const { reason } = error.details;
-    return typeof reason === "string" && reason !== ""
-      ? `The chair denied your request: ${reason}`
-      : "The chair denied your request.";
-  }
-  return reasons[error.code] ?? otherwise;
+  const { code, details } = error as { readonly code: string; readonly details: RostrumError["details"] };
+  const reason = typeof details["reason"] === "string" ? details["reason"] : "";
+  if (code === "FLOOR_DENIED") return reason === "" ? "Your request was denied." : `Your request was denied: ${reason}`;
+  return ends[reason] ?? refusals[code] ?? otherwise;
 };
