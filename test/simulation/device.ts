@@ -1,7 +1,25 @@
 /** A browser: a disk that keeps committed transactions, and pages that run the real client engine until they die. */
 
-import { backoff, Engine, Pulse, type Resumption, readRecord, type Transaction } from "@rostrum/client/internal";
-import type { Entry, MemberCommand, MemberId, Offset, RostrumError, ServerFrame } from "@rostrum/protocol";
+import {
+  backoff,
+  Engine,
+  Pulse,
+  type Resumption,
+  readRecord,
+  type Settle,
+  type Transaction,
+} from "@rostrum/client/internal";
+import {
+  type Entry,
+  grantOf,
+  guardOf,
+  type Item,
+  type MemberCommand,
+  type MemberId,
+  type Offset,
+  type RostrumError,
+  type ServerFrame,
+} from "@rostrum/protocol";
 import type { Scheduler } from "@rostrum/testing";
 import { SimConnection } from "./network.ts";
 import { type SimNode, session } from "./node.ts";
@@ -12,6 +30,8 @@ export interface Sent {
   readonly id: string;
   readonly scope: string;
   readonly command: MemberCommand;
+  /** The grant that was held at the time of a guarded message. */
+  fence: Offset | undefined;
   queued: boolean;
   stored: Offset | undefined;
   refused: RostrumError | undefined;
@@ -32,6 +52,8 @@ export class Device {
   readonly locks = new Map<string, Page>();
   /** Whom the server took them for, by scope. */
   readonly members = new Map<string, Set<MemberId>>();
+  /** See `Page.noteReleases`. */
+  readonly releases = new Map<string, Set<Offset>>();
   /** What pages were told is missing, by scope: it stays missing in later lives of the page. */
   readonly gaps = new Map<string, { readonly from: Offset; readonly to: Offset }[]>();
   private scopes = 0;
@@ -101,6 +123,10 @@ export class Page {
   readonly resumptions: Resumption[] = [];
   readonly violations: string[] = [];
   readonly warnings: string[] = [];
+  /** What it believes to hold: fence → floor. */
+  readonly held = new Map<Offset, string>();
+  /** What was handed back to the app, in this life of the page. */
+  readonly returned: { readonly error: RostrumError; readonly command: MemberCommand }[] = [];
   private connection: SimConnection | undefined;
   private pulse: Pulse | undefined;
   private attempt = 0;
@@ -114,6 +140,8 @@ export class Page {
     private readonly route: () => SimNode,
     private readonly latency: () => number,
     private readonly sent: Sent[],
+    /** Called at each moment in which the page begins or ceases to believe that it holds a floor. */
+    believe: (page: Page, floor: string) => void,
     /** How the app's handlers behave. */
     asyncHandlers: boolean,
     keepsState: boolean,
@@ -133,7 +161,10 @@ export class Page {
       },
       {
         now: () => scheduler.now,
-        send: (frames) => this.connection?.up(frames),
+        send: (frames) => {
+          for (const frame of frames) if (frame.type === "commands") this.noteReleases(frame.commands);
+          this.connection?.up(frames);
+        },
         commit: (transaction, done) => {
           let told = false;
           device.commit(this.scope, transaction, alive, () => {
@@ -184,6 +215,19 @@ export class Page {
         warn: (error) => this.warnings.push(`${scheduler.now.toFixed(0)} ${error.message}`),
         auth: (_, done) => void scheduler.later(scheduler.between(0, 5), () => alive() && done(device.user)),
         reconnect: () => this.hangUp(0),
+        doubt: () => {
+          if (this.pulse?.asking !== false) return;
+          const { ping } = this.pulse.probe(scheduler.now, 2_500);
+          this.connection?.up([{ type: "ping", n: ping }]);
+          this.beat();
+        },
+        holding: ({ kind, floor, grant }) => {
+          if (kind === "held") this.held.set(grant.fence, floor);
+          if (kind === "lost") this.held.delete(grant.fence);
+          if (kind !== "ending") believe(this, floor);
+        },
+        folded: () => {},
+        refused: (error, command) => this.returned.push({ error, command }),
         newInstance: () => `i${scheduler.between(0, 1e9)}`,
       },
     );
@@ -192,6 +236,8 @@ export class Page {
       if (!this.alive) return;
       const values = new Map([...(device.disk.get(this.scope) ?? [])].map(([key, value]) => [key, clone(value)]));
       let kept = readRecord(values);
+      if (kept !== undefined && sabotage === "forget-what-was-refused")
+        kept = { ...kept, meta: { ...kept.meta, struck: [] } };
       if (kept !== undefined && sabotage === "forget-the-reserve")
         kept = { ...kept, meta: { ...kept.meta, reserved: 1 } };
       if (kept?.meta.checkpoint !== undefined && sabotage === "replay-what-is-in-the-checkpoint") {
@@ -205,6 +251,17 @@ export class Page {
     });
     if (sabotage === "no-rewind") this.engine.outbox.rewind = () => 0;
     this.dial();
+  }
+
+  /** Under which fences this page's scope asked for the end of a grant; 0: of whichever it has. */
+  private noteReleases(commands: readonly MemberCommand[]): void {
+    const known = this.device.releases.get(this.scope) ?? new Set();
+    this.device.releases.set(this.scope, known);
+    for (const command of commands) {
+      if (command.type === "floor-release" || command.type === "floor-pass") known.add(command.fence);
+      // To cancel a request that was granted meanwhile is to release it, whatever its fence.
+      else if (command.type === "floor-cancel") known.add(0);
+    }
   }
 
   /** For one sabotage: entries that are in the checkpoint already. */
@@ -236,18 +293,36 @@ export class Page {
     return this.alive && this.engine.phase.kind === "live";
   }
 
+  /** Emits as the face does: what is guarded goes under the grant that is held, or not at all. */
+  emit(item: Item, to: readonly MemberId[] | undefined, id: string): Sent | undefined {
+    const command: MemberCommand = { type: "messages", items: [item], ...(to === undefined ? {} : { to }) };
+    const { state, member } = this.engine;
+    const floor = guardOf(state, item[0]);
+    const fence = floor === undefined || member === undefined ? undefined : grantOf(state, floor, member)?.fence;
+    const sent = this.track(command, id, (settle) => this.engine.message(item, to, 50, settle));
+    if (sent !== undefined) sent.fence = fence;
+    return sent;
+  }
+
   submit(command: MemberCommand, id: string): Sent | undefined {
+    return this.track(command, id, (settle) => {
+      this.engine.submit(command, 50, settle);
+    });
+  }
+
+  private track(command: MemberCommand, id: string, submit: (settle: Settle) => void): Sent | undefined {
     const sent: Sent = {
       id,
       scope: this.scope,
       command,
+      fence: undefined,
       queued: false,
       stored: undefined,
       refused: undefined,
       orphaned: false,
     };
     try {
-      this.engine.submit(command, 50, {
+      submit({
         queued: () => (sent.queued = true),
         stored: ({ offset }) => (sent.stored = offset),
         refused: (error) => (sent.refused = error),
@@ -284,6 +359,7 @@ export class Page {
           for (const frame of frames) {
             if (frame.type === "pong") this.pulse?.answered(frame.n, scheduler.now);
             this.engine.frame(frame);
+            if (this.device.sabotage === "lease-from-the-answer") this.engine["witnessed"] = scheduler.now;
           }
         },
         lost: () => {
@@ -334,6 +410,7 @@ export class Page {
   crash(): void {
     if (!this.alive) return;
     this.alive = false;
+    this.held.clear();
     this.cancelAlarm();
     this.cancelBeat();
     this.cancelDial();

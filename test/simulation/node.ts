@@ -32,6 +32,8 @@ export class SimNode {
   up = true;
   /** Milliseconds by which this process's clock is off. */
   skew = 0;
+  /** How fast its monotonic clock runs: no two run at quite the same rate. */
+  private readonly rate: number;
   host: Host<Seat> | undefined;
   private life = "";
   private lifeCount = 0;
@@ -49,6 +51,7 @@ export class SimNode {
     private readonly sabotage: Sabotage,
     private readonly lives: Set<string>,
   ) {
+    this.rate = 1 + scheduler.between(-100, 100) / 1_000_000;
     this.start();
   }
 
@@ -76,6 +79,10 @@ export class SimNode {
     };
     const effects: HostEffects<Seat> = {
       now: () => this.now,
+      elapsed: () => {
+        if (sabotage === "lease-by-the-wall") return this.now;
+        return scheduler.now * (sabotage === "impatient-leases" ? 20 : this.rate);
+      },
       load: (done) => store.load(alive, done),
       append: (condition, entries, done) => store.append(alive, condition, entries, done),
       read: (after, limit, done) => store.read(alive, after, limit, done),
@@ -90,6 +97,7 @@ export class SimNode {
       alive: (node) => this.alive(node),
       newBirth: () => `birth-${scheduler.between(0, 1e9)}`,
       newMember: () => memberId(`m${scheduler.between(0, 1e9)}`),
+      loaded: () => {},
       stored: () => {},
       failed: () => {
         running = false;
@@ -97,6 +105,8 @@ export class SimNode {
         unfollow();
         if (this.host === host) this.host = undefined;
         for (const seat of live) seat.gone = true;
+        // What was under way may have been stored: a member that nobody here knows of, and that only we can miss.
+        scheduler.later(2_000, () => this.up && this.life === life && void this.ensureHost());
       },
       send,
       broadcast: (frame, except) => {
@@ -173,6 +183,9 @@ export class SimNode {
       case "processed":
         if (seat !== undefined && !seat.gone) host?.audience.processed(seat, frame.offset);
         return;
+      case "renew":
+        if (seat !== undefined && !seat.gone) host?.renew(seat, frame.n);
+        return;
       case "detach":
         this.opening.delete(connection);
         if (seat !== undefined) this.leave(seat);
@@ -188,6 +201,12 @@ export class SimNode {
   }
 
   private sabotaged(frame: Extract<ClientFrame, { type: "commands" }>): Extract<ClientFrame, { type: "commands" }> {
+    if (this.sabotage === "ignore-the-fence") {
+      const commands = frame.commands.map((command) =>
+        command.type === "messages" ? { ...command, fence: undefined as never } : command,
+      );
+      return { ...frame, commands };
+    }
     if (this.sabotage !== "release-without-fence") return frame;
     const current = this.host?.current;
     return {
@@ -225,7 +244,7 @@ export class SimNode {
         type: "join",
         member: memberId(`m${this.scheduler.between(0, 1e9)}`),
         user: userId(user),
-        roles: ["member"],
+        roles: rolesOf(user),
         node: this.life,
         instance: frame.instance,
       },
@@ -278,9 +297,13 @@ export class SimNode {
   }
 }
 
+/** Of each second user, that it may moderate. */
+const rolesOf = (user: string): readonly string[] => (user.endsWith("1") ? ["boss"] : ["member"]);
+
 const mangle = (frame: ServerFrame, sabotage: Sabotage): ServerFrame => {
   if (sabotage === "cover-too-much" && frame.type === "entries" && frame.entries.length > 2)
     return { ...frame, upTo: frame.upTo + 1 };
+  if (sabotage === "renew-for-nothing" && frame.type === "renewed") return { ...frame, head: 0 };
   if (sabotage === "hide-the-gap" && frame.type === "opened" && frame.outcome.kind === "snapshot") {
     return { ...frame, outcome: { kind: "reset", why: "member-unknown" } };
   }

@@ -23,6 +23,14 @@ export const sabotages = {
   "no-guard": "guarded events are accepted from anybody",
   "time-runs-back": "the log's time runs backwards",
   "commit-before-disk": "the client's storage says done before it is",
+  "forget-what-was-refused": "a reloaded page sends again what was refused",
+  "lease-from-the-answer":
+    "a client counts its leases from the arrival of an answer, not from the sending of its question",
+  "lease-by-the-wall": "the server watches leases by a clock that jumps",
+  "impatient-leases": "the server gives a place away before its lease is over",
+  "renew-for-nothing": "a lease is renewed whether or not the member was told what has happened",
+  "ignore-the-fence": "a guarded message is accepted under a later grant than it was sent under",
+  "wrong-order": "a floor grants in another order than its policy says",
 } as const;
 
 export type Sabotage = keyof typeof sabotages | "none";

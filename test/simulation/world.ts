@@ -2,14 +2,15 @@
 
 import {
   defaultConfig,
+  defaultFloor,
   type Entry,
   emptyState,
+  type FloorConfig,
   fold,
   foldAll,
   fromRecord,
   isVisible,
   lastOffset,
-  type MemberCommand,
   type MemberId,
   type SessionConfig,
   type SessionState,
@@ -18,6 +19,7 @@ import {
 } from "@rostrum/protocol";
 import { Scheduler } from "@rostrum/testing";
 import { Device, Page, type Sent } from "./device.ts";
+import { FloorPlay, floorFaults, guardIn, stuckFloors } from "./floors.ts";
 import { SimNode, session } from "./node.ts";
 import type { Sabotage } from "./sabotage.ts";
 import { SimStore } from "./store.ts";
@@ -29,13 +31,20 @@ export interface Report {
   readonly history: readonly string[];
 }
 
+const floor = (options: Partial<FloorConfig>): FloorConfig => ({ ...defaultFloor, warning: 500, ...options });
+
 const config: SessionConfig = {
   ...defaultConfig,
   floors: {
-    mic: { capacity: 1, grace: 3_000, maxQueue: 3, maxHold: 8_000 },
-    desk: { capacity: 2, grace: 1_000, maxQueue: 10 },
+    mic: floor({ grace: 3_000, maxQueue: 3, maxHold: 8_000, warning: 1_000 }),
+    desk: floor({ capacity: 2, grace: 1_000, maxQueue: 10, order: "priority", preempt: true }),
+    chair: floor({ grace: 2_000 }),
+    stage: floor({ grace: 1_500, policy: "chair", chair: "chair", unchaired: "queue", order: "least-spoken" }),
+    "cell:*": floor({ grace: 500, maxQueue: 2, policy: "first-come" }),
   },
-  guards: { speak: "mic" },
+  guards: { speak: "mic", "stage:*": "stage" },
+  dialog: { mode: "full-duplex", typed: ["note", "speak"], answerWithin: 5_000 },
+  roles: { member: ["emit", "volatile", "floor", "sync", "dialog"], boss: ["*"] },
   history: { last: 50 },
   maxMembers: 50,
   memberGrace: 120_000,
@@ -69,7 +78,7 @@ class World {
   private readonly devices: Device[] = [];
   private readonly tabs: Tab[] = [];
   private readonly sent: Sent[] = [];
-  private readonly releasedWith: { readonly page: Page; readonly fence: number }[] = [];
+  private readonly floorPlay: FloorPlay;
   private readonly gone: { readonly page: Page; readonly how: "released" | "aborted" }[] = [];
   private readonly lives = new Set<string>();
   private calm = false;
@@ -84,11 +93,15 @@ class World {
     this.scheduler = new Scheduler(seed);
     const { scheduler } = this;
     this.store = new SimStore(scheduler, sabotage);
-    // Two nodes must meet at a floor for these to show: such worlds are made more likely.
-    this.contended = sabotage === "skip-control-check" || sabotage === "skip-head-check";
+    this.contended = contending.has(sabotage) || scheduler.chance(0.2);
+    this.floorPlay = new FloorPlay(
+      scheduler,
+      (text) => this.note(text),
+      () => this.newId(),
+    );
     const count = this.contended || scheduler.chance(0.4) ? 2 : 1;
     const options = {
-      config: sabotage === "no-guard" ? { ...config, guards: {} } : config,
+      config: sabotaged(config, sabotage),
       retention: { count: scheduler.pick([5, 20, 10_000]) ?? 20, bytes: 1e9, age: 1e9 },
       snapshotEvery: scheduler.pick([5, 15, 1_000]) ?? 15,
       flicker: scheduler.pick([0, 500, 2_000]) ?? 500,
@@ -130,7 +143,8 @@ class World {
 
   private page(device: Device, remembered: string | undefined, asyncHandlers: boolean): Page {
     const route = (): SimNode => this.scheduler.pick(this.nodes.filter(({ up }) => up)) ?? (this.nodes[0] as SimNode);
-    return new Page(device, remembered, route, this.latency, this.sent, asyncHandlers, true);
+    const believe = (_: Page, name: string): void => this.checkBelief(name);
+    return new Page(device, remembered, route, this.latency, this.sent, believe, asyncHandlers, true);
   }
 
   private openTab(device: Device, copied: string | undefined): void {
@@ -164,7 +178,7 @@ class World {
     }
     const { page } = tab;
     if (dice < 0.5) this.emit(page);
-    else if (dice < 0.58 || (this.contended && dice < 0.9)) this.floors(page);
+    else if (dice < 0.58 || (this.contended && dice < 0.9)) this.floorPlay.act(page);
     else if (dice < 0.61) {
       this.note(`${page.scope} sets a sync point`);
       page.submit({ type: "sync-minor" }, this.newId());
@@ -236,46 +250,27 @@ class World {
 
   private emit(page: Page): void {
     const { scheduler } = this;
-    const event = scheduler.chance(this.contended ? 0.6 : 0.15) ? "speak" : "note";
+    const dice = scheduler.random();
+    const guarded = this.contended ? 0.6 : 0.15;
+    const event = dice < guarded ? "speak" : dice < guarded + 0.04 ? "stage:word" : dice < 0.25 ? "word" : "note";
     const others = [...page.engine.state.members.keys()];
     const to = scheduler.chance(0.2)
       ? ([scheduler.pick(others)].filter((id) => id !== undefined) as MemberId[])
       : undefined;
     for (let count = scheduler.chance(0.2) ? scheduler.between(2, 12) : 1; count > 0; count -= 1) {
       const id = this.newId();
-      const command: MemberCommand = {
-        type: "messages",
-        items: [[event, id]],
-        ...(to === undefined || to.length === 0 ? {} : { to }),
-      };
       this.note(`${page.scope} emits ${event} ${id}${to === undefined ? "" : ` to ${to.join()}`}`);
-      page.submit(command, id);
+      page.emit([event, id], to === undefined || to.length === 0 ? undefined : to, id);
     }
   }
 
-  private floors(page: Page): void {
-    const { scheduler } = this;
-    const floor = scheduler.chance(0.7) ? "mic" : "desk";
-    const { state, member } = page.engine;
-    const held = state.floors.get(floor)?.holders.find((grant) => grant.member === member);
-    if (held !== undefined && scheduler.chance(0.6)) {
-      // Sometimes twice, the second time late: it must not free what comes after.
-      for (let count = scheduler.between(1, 2); count > 0; count -= 1) this.releaseFloor(page, floor, held.fence);
-      if (scheduler.chance(0.5)) page.submit({ type: "floor-request", floor }, this.newId());
-      if (scheduler.chance(0.5)) this.releaseFloor(page, floor, held.fence);
-      return;
-    }
-    const type = scheduler.chance(0.8) ? "floor-request" : "floor-cancel";
-    this.note(`${page.scope}: ${type} ${floor}`);
-    // To cancel a request that was granted meanwhile is to release it, whatever its fence.
-    if (type === "floor-cancel") this.releasedWith.push({ page, fence: 0 });
-    page.submit({ type, floor }, this.newId());
-  }
-
-  private releaseFloor(page: Page, floor: string, fence: number): void {
-    this.note(`${page.scope}: floor-release ${floor} under ${fence}`);
-    this.releasedWith.push({ page, fence });
-    page.submit({ type: "floor-release", floor, fence }, this.newId());
+  /** At this instant of true time, no more may believe that they hold a floor than it ever had places. */
+  private checkBelief(name: string): void {
+    const holding = this.tabs.filter(({ page }) => [...page.held.values()].includes(name));
+    if (holding.length > this.floorPlay.mostOf(name, config))
+      this.fail(
+        `one speaker: at ${this.scheduler.now.toFixed(0)} ${holding.map(({ page }) => page.scope).join(" and ")} believe that they hold ${name}`,
+      );
   }
 
   /** The faults end. Everything must come right by itself. */
@@ -296,7 +291,7 @@ class World {
     for (let wait = 0; wait < 20 && !settled(); wait += 1) scheduler.runUntil(scheduler.now + 10_000);
     // One more message each, so that everybody has to be told of something after the faults.
     for (const { page, closed } of this.tabs) {
-      if (!closed && page.live) page.submit({ type: "messages", items: [["note", this.newId()]] }, `x${this.ids}`);
+      if (!closed && page.live) page.emit(["note", this.newId()], undefined, `x${this.ids}`);
     }
     scheduler.runUntil(scheduler.now + 40_000);
   }
@@ -304,6 +299,11 @@ class World {
   private check(): void {
     const { truth } = this.store;
     const state = this.checkLog(truth);
+    if (state.ended !== null) {
+      // Everybody agreed to a release. What was stored is stored; nobody is expected back.
+      for (const { page } of this.tabs) for (const text of page.violations) this.fail(`once: ${text}`);
+      return this.checkRestored(state);
+    }
     this.checkSent(truth);
     for (const { page, closed } of this.tabs) {
       for (const text of page.violations) this.fail(`once: ${text}`);
@@ -327,6 +327,7 @@ class World {
     let state = emptyState(session);
     const ids = new Map<string, number>();
     let fence = 0;
+    const fences = new Map(this.sent.flatMap(({ id, fence: under }) => (under === undefined ? [] : [[id, under]])));
     for (const entry of truth) {
       if (entry.offset !== state.head + 1) this.fail(`order: #${entry.offset} follows #${state.head}`);
       if (this.nodes.length === 1 && entry.at < state.at)
@@ -338,47 +339,39 @@ class World {
           const before = ids.get(String(id));
           if (before !== undefined) this.fail(`once: ${String(id)} is at #${before} and at #${entry.offset + index}`);
           ids.set(String(id), entry.offset + index);
-          const holders = state.floors.get("mic")?.holders ?? [];
-          if (event === "speak" && !holders.some(({ member }) => member === entry.by)) {
+          const guard = guardIn(state, event);
+          if (guard === undefined) return;
+          const held = state.floors
+            .get(guard)
+            ?.holders.find(({ member, revoked }) => member === entry.by && revoked === undefined);
+          if (held === undefined) {
             this.fail(
               `one speaker: #${entry.offset + index} was accepted from ${entry.by ?? "the server"}, who did not hold the floor`,
+            );
+          } else if ((fences.get(String(id)) ?? held.fence) !== held.fence) {
+            this.fail(
+              `one speaker: ${String(id)} was sent under fence ${fences.get(String(id)) ?? 0} and accepted under ${held.fence}`,
             );
           }
         });
       }
+      for (const text of floorFaults(state, entry)) this.fail(text);
       if (entry.type === "floor-granted") {
         if (entry.offset <= fence) this.fail(`one speaker: fence ${entry.offset} after ${fence}`);
         fence = entry.offset;
       }
-      const wanted =
-        entry.type === "floor-released" &&
-        this.releasedWith.some(
-          (each) => this.membersOf(each.page).has(entry.member) && (each.fence === entry.fence || each.fence === 0),
-        );
-      if (entry.type === "floor-released" && !wanted) {
-        this.fail(`one speaker: the grant ${entry.fence} was released by nobody who held it`);
-      }
-      if (
-        entry.type === "floor-revoked" &&
-        !state.floors.get(entry.floor)?.holders.some((grant) => grant.fence === entry.fence)
-      ) {
-        this.fail(`one speaker: ${entry.fence} was revoked, which nobody held`);
+      if (entry.type === "floor-released") {
+        const wanted = this.tabs.some(({ page, device }) => {
+          const asked = device.releases.get(page.scope);
+          return this.membersOf(page).has(entry.member) && (asked?.has(entry.fence) === true || asked?.has(0) === true);
+        });
+        if (!wanted) this.fail(`one speaker: the grant ${entry.fence} was released by nobody who held it`);
       }
       state = fold(state, entry);
-      for (const [name, { holders }] of state.floors) {
-        if (holders.length > (config.floors[name]?.capacity ?? 0))
-          this.fail(`one speaker: ${holders.length} hold ${name} at #${entry.offset}`);
-      }
     }
-    for (const [name, { holders, queue }] of state.floors) {
-      for (const { expiresAt = Infinity } of holders) {
-        if (expiresAt + 10_000 < Math.max(...this.nodes.map(({ now }) => now)))
-          this.fail(`release: ${name} is held beyond its limit`);
-      }
-      const waits = queue.filter(({ member }) => state.members.get(member)?.presence === "connected");
-      if (waits.length > 0 && holders.length < (config.floors[name]?.capacity ?? 0))
-        this.fail(`release: ${name} is free and ${waits.length} wait`);
-    }
+    // Where nobody has the session open, what is due waits for the next who comes.
+    const atWork = this.nodes.some(({ host }) => host !== undefined);
+    if (atWork) for (const text of stuckFloors(state, Math.max(...this.nodes.map(({ now }) => now)))) this.fail(text);
     const here = new Set(this.tabs.flatMap(({ page }) => (page.alive ? [page.member] : [])));
     for (const { id, presence } of state.members.values()) {
       if (presence === "connected" && !here.has(id)) this.fail(`release: ${id} is gone and still counts as connected`);
@@ -481,6 +474,25 @@ class World {
     if (a !== b) this.fail(`stored: a restart would not come to the same state:\n  ${a}\n  ${b}`);
   }
 }
+
+/** Sabotages that show only where several want the same floor: all their worlds are such. */
+const contending: ReadonlySet<Sabotage> = new Set<Sabotage>([
+  "skip-control-check",
+  "skip-head-check",
+  "forget-what-was-refused",
+  "lease-from-the-answer",
+  "lease-by-the-wall",
+  "impatient-leases",
+  "renew-for-nothing",
+  "ignore-the-fence",
+]);
+
+const sabotaged = (honest: SessionConfig, sabotage: Sabotage): SessionConfig => {
+  if (sabotage === "no-guard") return { ...honest, guards: {} };
+  if (sabotage !== "wrong-order") return honest;
+  const { desk = defaultFloor } = honest.floors;
+  return { ...honest, floors: { ...honest.floors, desk: { ...desk, order: "fifo", preempt: false } } };
+};
 
 const byId = (a: { readonly id: string }, b: { readonly id: string }): number => (a.id < b.id ? -1 : 1);
 

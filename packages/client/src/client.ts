@@ -1,6 +1,6 @@
 /** The client: one connection, any number of sessions over it. */
 
-import { RostrumError, type ServerFrame, type Time } from "@rostrum/protocol";
+import { RostrumError, type ServerFrame } from "@rostrum/protocol";
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 import { defaultPulse } from "./engine/pulse.ts";
 import { claimOrphans, type Device, openKeeping, scopePrefix } from "./keeping.ts";
@@ -69,11 +69,7 @@ export const createClient = (options: ClientOptions = {}): Client => {
       reconnection: false,
       forceNew: true,
     });
-  const connection = (
-    dialled: () => Socket,
-    present: () => Iterable<Session<never>>,
-  ): Pick<SessionHost, "link" | "heartbeat"> => {
-    let heard: { readonly sentAt: number; readonly serverAt: Time } | undefined;
+  const connection = (dialled: () => Socket, present: () => Iterable<Session<never>>): Pick<SessionHost, "link"> => {
     const each = (act: (session: Session<never>) => void): void => [...present()].forEach(act);
     const link = new Link(
       dialled,
@@ -86,14 +82,10 @@ export const createClient = (options: ClientOptions = {}): Client => {
             if ("session" in frame) each((session) => session.id === frame.session && session.frame(frame));
           }
         },
-        heartbeat: (sentAt, serverAt) => {
-          heard = { sentAt, serverAt };
-          each((session) => session.refresh());
-        },
         changed: () => each((session) => session.refresh()),
       },
     );
-    return { link, heartbeat: () => heard };
+    return { link };
   };
   const main = connection(options.socket === undefined ? dial : () => options.socket as Socket, () =>
     sessions.values(),

@@ -1,250 +1,342 @@
-/** A floor as one member sees it: holders, queue, my own place, and a grant that knows when it can no longer be trusted. */
+/** A floor as an app uses it: asking, waiting, holding, and a chair's verbs. Decides nothing: the engine and the server do. */
 
 import {
-  floorOf,
+  type ChairCommand,
+  type FloorChange,
+  type Grant as HeldGrant,
   type MemberCommand,
   type MemberId,
+  memberId,
   type Offset,
+  type Priority,
   RostrumError,
   type SessionState,
   type Time,
 } from "@rostrum/protocol";
-import { type Observable, observable, type Source } from "./observable.ts";
-
-export interface FloorHolder {
-  readonly member: MemberId;
-  readonly fence: Offset;
-  /** When the hold limit ends it, by the server's clock. */
-  readonly expiresAt?: Time;
-}
-
-export interface FloorView {
-  readonly holders: readonly FloorHolder[];
-  readonly queue: readonly { readonly member: MemberId }[];
-  readonly mine: "none" | "waiting" | "held";
-  /** My place in the queue, from 1; 0 if I do not wait. */
-  readonly position: number;
-}
+import type { HoldingNews } from "./engine/holdings.ts";
+import type { Stored } from "./engine/outbox.ts";
+import { type FloorView, viewOf } from "./floor-view.ts";
+import { type Derived, derived, type Observable } from "./observable.ts";
 
 /** The right to the floor, as long as `lost` has not fired. */
 export interface Grant {
   readonly floor: string;
   /** The fencing number: a later grant always has a higher one. */
   readonly fence: Offset;
-  readonly expiresAt?: Time;
+  /** When its hold limit ends it, milliseconds since 1970 by this device's clock. */
+  readonly endsAt?: number;
   /**
    * Fires when the floor is gone: revoked, expired, or no longer to be trusted because the link has been down for so long
-   * that the server may give the floor to somebody else. Stop then, whatever else you believe.
+   * that the server may give the floor to somebody else. Stop then, whatever else you believe. The reason is a
+   * `RostrumError` FLOOR_REVOKED, whose `details.reason` says why.
    */
   readonly lost: AbortSignal;
+  /**
+   * Fires before the floor is taken: `warning` milliseconds before its limit, or when somebody of a higher priority waits.
+   * The reason is a `RostrumError` FLOOR_ENDING, whose `details` are `reason` and `endsAt` (the server's clock).
+   */
+  readonly ending: AbortSignal;
   /** Gives the floor back. Resolves when that is stored; a grant that is lost already is no error. */
   release(): Promise<void>;
+  /**
+   * Gives the floor to another member, who need not have asked (X.215: give token). `lost` fires here at once.
+   * @throws RostrumError FLOOR_NOT_HELD, FLOOR_ENDING, FLOOR_BUSY, RECIPIENT_UNKNOWN, FORBIDDEN
+   */
+  pass(member: string): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-export interface RequestOptions {
+export interface AskOptions {
+  /** RFC 8855's five levels, -2 to 2; 0 is normal. Above normal needs the permission `priority`. */
+  readonly priority?: Priority;
+  /** Told to the chair and to all who look at the queue; at most 500 characters. */
+  readonly reason?: string;
+  /** Milliseconds to wait at most, here and in the queue: FLOOR_TIMEOUT. */
+  readonly timeout?: number;
+}
+
+export interface RequestOptions extends AskOptions {
   /** Takes the request back while it waits, and releases the floor if it was granted meanwhile. */
   readonly signal?: AbortSignal;
+  /** Not to wait: `null` if the floor cannot be had at once. */
+  readonly ifAvailable?: boolean;
 }
 
 /** What a floor needs of its session. */
 export interface FloorHost {
   readonly state: () => SessionState;
   readonly self: () => MemberId | undefined;
-  readonly submit: (command: MemberCommand) => Promise<unknown>;
-  /** Until when the server cannot have given up on us, in milliseconds of our clock, if a drop has this grace. */
-  readonly trustedUntil: (grace: number) => number;
-  /** The latest that the server's clock can show now. */
-  readonly serverTimeAtMost: () => Time;
-  readonly now: () => number;
-  /** Asks the server for a sign of life. */
-  readonly ask: () => void;
+  readonly submit: (command: MemberCommand) => Promise<Stored>;
+  /** The grant that this member believes in. */
+  readonly grantOn: (floor: string) => HeldGrant | undefined;
+  /** The server's time by this device's clock. */
+  readonly local: (at: Time) => number;
 }
 
 interface Waiting {
-  readonly resolve: (grant: Grant) => void;
+  readonly ifAvailable: boolean;
+  readonly resolve: (grant: Grant | null) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** The client stops this much before the server may reassign. Milliseconds. */
-const margin = 250;
+interface Holding {
+  readonly grant: Grant;
+  readonly lost: AbortController;
+  readonly ending: AbortController;
+}
+
+/** How the present request stands: not made, on its way to the server, or known to it. */
+type Asking = "no" | "sent" | "stored";
+
+const hasCode = (error: unknown, ...codes: readonly string[]): boolean =>
+  error instanceof RostrumError && codes.includes(error.code);
 
 export class Floor implements Observable<FloorView> {
-  private readonly view: Source<FloorView> = observable<FloorView>({
-    holders: [],
-    queue: [],
-    mine: "none",
-    position: 0,
-  });
+  readonly get: () => FloorView;
+  readonly subscribe: (listener: (value: FloorView) => void) => () => void;
+  private readonly view: Derived<FloorView>;
   private waiting: Waiting[] = [];
-  private asked = false;
-  private held: { readonly grant: Grant; readonly lose: (reason: RostrumError) => void } | undefined;
-  private timer: ReturnType<typeof setTimeout> | undefined;
-
-  readonly get: () => FloorView = this.view.get;
-  readonly subscribe: (listener: (value: FloorView) => void) => () => void = this.view.subscribe;
+  private asking: Asking = "no";
+  private holding: Holding | undefined;
 
   constructor(
     readonly name: string,
     private readonly host: FloorHost,
-  ) {}
+  ) {
+    this.view = derived(() =>
+      viewOf(host.state(), name, host.self(), host.grantOn(name)?.fence, (at) => host.local(at)),
+    );
+    this.get = this.view.get;
+    this.subscribe = this.view.subscribe;
+    // A grant may have outlived the page that asked for it.
+    const held = host.grantOn(name);
+    if (held !== undefined) this.hold(held);
+  }
 
   /**
    * Asks for the floor. Resolves when it is granted; a second call while the first waits is the same request, and one
    * while the floor is held resolves at once.
-   * @throws RostrumError FLOOR_UNKNOWN, FLOOR_QUEUE_FULL, FLOOR_CANCELLED (denied, or the member left), FORBIDDEN
+   * @throws RostrumError FLOOR_DENIED (`details.reason`), FLOOR_BUSY (policy first-come), FLOOR_QUEUE_FULL, FLOOR_TIMEOUT,
+   * FLOOR_CANCELLED, FLOOR_UNKNOWN, FORBIDDEN
    * @throws the signal's reason
    * @example
-   * const grant = await session.floor("mic").request({ signal })
+   * const grant = await session.floor("mic").request({ signal, timeout: 30_000 })
    * grant.lost.addEventListener("abort", () => mute())
    */
-  request({ signal }: RequestOptions = {}): Promise<Grant> {
+  request(options: RequestOptions & { readonly ifAvailable: true }): Promise<Grant | null>;
+  request(options?: RequestOptions): Promise<Grant>;
+  request(options: RequestOptions = {}): Promise<Grant | null> {
+    const { priority, reason, timeout, ifAvailable = false } = options;
+    const command: MemberCommand = {
+      type: "floor-request",
+      floor: this.name,
+      ...(priority === undefined ? {} : { priority }),
+      ...(reason === undefined ? {} : { reason }),
+      ...(timeout === undefined ? {} : { within: timeout }),
+      ...(ifAvailable ? { ifAvailable } : {}),
+    };
+    return this.ask(command, options);
+  }
+
+  /** Asks for somebody else (RFC 8855: beneficiary). Resolves when the request is stored, not when it is granted. */
+  requestFor(member: string, { priority, reason, timeout }: AskOptions = {}): Promise<Stored> {
+    return this.host.submit({
+      type: "floor-request",
+      floor: this.name,
+      for: memberId(member),
+      ...(priority === undefined ? {} : { priority }),
+      ...(reason === undefined ? {} : { reason }),
+      ...(timeout === undefined ? {} : { within: timeout }),
+    });
+  }
+
+  /** Takes the request back, own or made for somebody. What waits for it here is rejected with FLOOR_CANCELLED. */
+  async cancel(member?: string): Promise<void> {
+    if (member === undefined) this.fail(this.takenBack("cancelled"));
+    const command: MemberCommand = {
+      type: "floor-cancel",
+      floor: this.name,
+      ...(member === undefined ? {} : { for: memberId(member) }),
+    };
+    await this.host.submit(command).catch((error: unknown) => {
+      // Nothing to take back: what was wanted is so.
+      if (!hasCode(error, "FLOOR_NOT_REQUESTED")) throw error;
+    });
+  }
+
+  // ---- the chair's verbs; FORBIDDEN for others ----
+
+  /** Puts a pending request into the queue. */
+  accept(member: string): Promise<Stored> {
+    return this.chair({ type: "floor-accept", member: memberId(member) });
+  }
+
+  /** Grants a request now. @throws RostrumError FLOOR_BUSY, FLOOR_NOT_REQUESTED */
+  grant(member: string): Promise<Stored> {
+    return this.chair({ type: "floor-grant", member: memberId(member) });
+  }
+
+  /** Gives the floor to somebody who need not have asked. @throws RostrumError FLOOR_BUSY, RECIPIENT_UNKNOWN */
+  give(member: string): Promise<Stored> {
+    return this.chair({ type: "floor-give", member: memberId(member) });
+  }
+
+  deny(member: string, reason?: string): Promise<Stored> {
+    return this.chair({ type: "floor-deny", member: memberId(member), ...(reason === undefined ? {} : { reason }) });
+  }
+
+  /** Takes the floor from a holder. Its place is free when the holder has stopped, or its lease is over. */
+  revoke(member: string, reason?: string): Promise<Stored> {
+    return this.chair({ type: "floor-revoke", member: memberId(member), ...(reason === undefined ? {} : { reason }) });
+  }
+
+  /** Puts a waiting request at a place in the queue, from 1. The places before it keep their order from then on. */
+  reorder(member: string, position: number): Promise<Stored> {
+    return this.chair({ type: "floor-reorder", member: memberId(member), position });
+  }
+
+  /** Changes how the floor works, for the rest of the session. @throws RostrumError FLOOR_CONFIG_INVALID */
+  configure(change: FloorChange): Promise<Stored> {
+    return this.chair({ type: "floor-configure", change });
+  }
+
+  /** Takes the floor for oneself, before all who wait; if none is free, from the one who got it last. */
+  take(options: Pick<RequestOptions, "signal"> = {}): Promise<Grant> {
+    return this.ask({ type: "floor-take", floor: this.name }, options) as Promise<Grant>;
+  }
+
+  // ---- for the session ----
+
+  /** @internal */
+  news(news: HoldingNews): void {
+    if (news.kind === "held") this.hold(news.grant);
+    else if (this.holding?.grant.fence === news.grant.fence) {
+      const { lost, ending } = this.holding;
+      if (news.kind === "ending") ending.abort(news.error);
+      else {
+        this.holding = undefined;
+        lost.abort(news.error);
+      }
+    }
+    this.view.changed();
+  }
+
+  /** @internal The state has changed. */
+  update(): void {
+    this.view.changed();
+    if (this.asking !== "stored" || this.waiting.length === 0) return;
+    const self = this.host.self();
+    const { holders = [], queue = [] } = this.host.state().floors.get(this.name) ?? {};
+    // The answer may lie in a gap of the log; what is not there any more cannot be granted.
+    if ([...holders, ...queue].some(({ member }) => member === self)) return;
+    this.fail(this.takenBack("it is no longer there"));
+  }
+
+  /** @internal The member's request was denied or taken off the queue. */
+  refused(error: RostrumError): void {
+    this.fail(error);
+  }
+
+  /** @internal */
+  close(error: RostrumError): void {
+    this.fail(error);
+  }
+
+  // ---- inside ----
+
+  private chair(command: Unnamed<ChairCommand>): Promise<Stored> {
+    return this.host.submit({ ...command, floor: this.name } as ChairCommand);
+  }
+
+  private ask(command: MemberCommand, { signal, timeout, ifAvailable = false }: RequestOptions): Promise<Grant | null> {
     if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
-    if (this.held !== undefined) return Promise.resolve(this.held.grant);
+    if (this.holding !== undefined) return Promise.resolve(this.holding.grant);
     return new Promise((resolve, reject) => {
-      const withdraw = (): void => {
-        this.waiting = this.waiting.filter((each) => each !== waiting);
-        reject(signal?.reason as Error);
-        if (this.waiting.length > 0 || !this.asked) return;
-        this.asked = false;
-        this.host.submit({ type: "floor-cancel", floor: this.name }).catch(() => {});
-      };
+      let timer: ReturnType<typeof setTimeout> | undefined;
       const settle =
         <T>(how: (value: T) => void) =>
         (value: T): void => {
-          signal?.removeEventListener("abort", withdraw);
+          clearTimeout(timer);
+          signal?.removeEventListener("abort", aborted);
           how(value);
         };
-      const waiting: Waiting = { resolve: settle(resolve), reject: settle(reject) };
+      const waiting: Waiting = { ifAvailable, resolve: settle(resolve), reject: settle(reject) };
+      const withdraw = (error: unknown): void => {
+        this.waiting = this.waiting.filter((each) => each !== waiting);
+        waiting.reject(error);
+        if (this.waiting.length > 0 || this.asking === "no") return;
+        this.asking = "no";
+        this.host.submit({ type: "floor-cancel", floor: this.name }).catch(() => {});
+      };
+      const aborted = (): void => withdraw(signal?.reason);
       this.waiting.push(waiting);
-      signal?.addEventListener("abort", withdraw, { once: true });
-      if (this.asked) return;
-      this.asked = true;
-      this.guard();
-      this.host.submit({ type: "floor-request", floor: this.name }).then(
-        () => this.update(),
+      signal?.addEventListener("abort", aborted, { once: true });
+      if (timeout !== undefined) {
+        timer = setTimeout(() => withdraw(this.timedOut(timeout)), timeout);
+        (timer as { unref?: () => void }).unref?.();
+      }
+      if (this.asking !== "no" && command.type !== "floor-take") return;
+      this.asking = "sent";
+      this.host.submit(command).then(
+        () => {
+          if (this.asking === "sent") this.asking = "stored";
+          this.update();
+        },
         (error: unknown) => this.fail(error),
       );
     });
   }
 
-  private fail(error: unknown): void {
-    this.asked = false;
-    for (const { reject } of this.waiting.splice(0)) reject(error);
-  }
-
-  /** The request was taken off the queue by somebody. */
-  cancelled(reason: string): void {
-    this.fail(
-      new RostrumError("FLOOR_CANCELLED", `The request for the floor "${this.name}" was taken back: ${reason}.`, {
-        floor: this.name,
-        reason,
-      }),
+  private timedOut(timeout: number): RostrumError {
+    return new RostrumError(
+      "FLOOR_TIMEOUT",
+      `The floor "${this.name}" was not granted within ${timeout} ms; the request was taken back.`,
+      { floor: this.name, timeout },
     );
   }
 
-  /** The state has changed. */
-  update(): void {
-    const self = this.host.self();
-    const { holders, queue } = floorOf(this.host.state(), this.name);
-    const mine = holders.find(({ member }) => member === self);
-    const place = queue.findIndex(({ member }) => member === self);
-    if (this.held !== undefined && mine?.fence !== this.held.grant.fence) {
-      this.lose(
-        new RostrumError(
-          "FLOOR_REVOKED",
-          `The floor "${this.name}" is no longer held under fence ${this.held.grant.fence}.`,
-          { floor: this.name, fence: this.held.grant.fence },
-        ),
-      );
-    }
-    if (mine !== undefined && this.held === undefined && !this.distrusted.has(mine.fence))
-      this.hold(mine.fence, mine.expiresAt);
-    this.view.set({
-      holders: holders.map(({ member, fence, expiresAt }) => ({
-        member,
-        fence,
-        ...(expiresAt === undefined ? {} : { expiresAt }),
-      })),
-      queue: queue.map(({ member }) => ({ member })),
-      mine: this.held !== undefined ? "held" : place >= 0 ? "waiting" : "none",
-      position: place + 1,
+  private takenBack(reason: string): RostrumError {
+    return new RostrumError("FLOOR_CANCELLED", `The request for the floor "${this.name}" was taken back: ${reason}.`, {
+      floor: this.name,
+      reason,
     });
   }
 
-  /** Grants that we gave up for lack of trust: they are released, and not believed again. */
-  private readonly distrusted = new Set<Offset>();
+  private fail(error: unknown): void {
+    this.asking = "no";
+    for (const { reject, resolve, ifAvailable } of this.waiting.splice(0)) {
+      if (ifAvailable && hasCode(error, "FLOOR_BUSY", "FLOOR_QUEUE_FULL")) resolve(null);
+      else reject(error);
+    }
+  }
 
-  private hold(fence: Offset, expiresAt: Time | undefined): void {
-    const controller = new AbortController();
+  private hold({ fence, expiresAt }: HeldGrant): void {
+    const [lost, ending] = [new AbortController(), new AbortController()];
+    const floor = this.name;
     const release = async (): Promise<void> => {
-      if (controller.signal.aborted) return;
-      this.distrusted.add(fence);
-      this.lose(
-        new RostrumError("FLOOR_REVOKED", `The floor "${this.name}" was released.`, { floor: this.name, fence }),
-      );
-      this.update();
-      await this.host.submit({ type: "floor-release", floor: this.name, fence }).catch((error: unknown) => {
+      if (lost.signal.aborted) return;
+      await this.host.submit({ type: "floor-release", floor, fence }).catch((error: unknown) => {
         // Somebody else ended the grant first: what was wanted is so.
-        if (!(error instanceof RostrumError && error.code === "FLOOR_NOT_HELD")) throw error;
+        if (!hasCode(error, "FLOOR_NOT_HELD")) throw error;
       });
     };
     const grant: Grant = {
-      floor: this.name,
+      floor,
       fence,
-      ...(expiresAt === undefined ? {} : { expiresAt }),
-      lost: controller.signal,
+      ...(expiresAt === undefined ? {} : { endsAt: this.host.local(expiresAt) }),
+      lost: lost.signal,
+      ending: ending.signal,
       release,
+      pass: async (member) => {
+        await this.host.submit({ type: "floor-pass", floor, fence, member: memberId(member) });
+      },
       [Symbol.asyncDispose]: release,
     };
-    this.held = { grant, lose: (reason) => controller.abort(reason) };
-    this.asked = false;
-    this.guard();
+    this.holding = { grant, lost, ending };
+    this.asking = "no";
+    // Nobody here may be waiting any more, or it was given unasked: the app finds it by asking, or by `mine`.
     for (const { resolve } of this.waiting.splice(0)) resolve(grant);
-    // Held, but nobody here asked for it any more, or not in this life of the page: the app finds it by asking again.
-  }
-
-  private lose(reason: RostrumError): void {
-    const { held } = this;
-    this.held = undefined;
-    clearTimeout(this.timer);
-    held?.lose(reason);
-  }
-
-  /**
-   * Looks whether the lease still holds, and asks for signs of life more often than the grace is long: from the sending of
-   * the last one that was answered, the lease is reckoned. Called at each heartbeat too, which moves the end on.
-   */
-  guard(): void {
-    clearTimeout(this.timer);
-    if (this.held === undefined && !this.asked) return;
-    const grace = this.host.state().config.floors[this.name]?.grace ?? 0;
-    const trusted = this.host.trustedUntil(grace) - this.host.now();
-    const limit = (this.held?.grant.expiresAt ?? Infinity) - this.host.serverTimeAtMost();
-    const room = Math.min(margin, grace / 4);
-    const left = Math.min(trusted, limit) - room;
-    if (this.held !== undefined && left <= 0) return this.distrust(this.held.grant.fence);
-    if (trusted < grace * (3 / 4)) this.host.ask();
-    const wait = Math.min(Math.max(left, 1), Math.max(grace / 4, 50));
-    this.timer = setTimeout(() => this.guard(), Math.ceil(wait) + 1);
-    (this.timer as { unref?: () => void }).unref?.();
-  }
-
-  private distrust(fence: Offset): void {
-    this.distrusted.add(fence);
-    this.lose(
-      new RostrumError(
-        "FLOOR_REVOKED",
-        `The floor "${this.name}" can no longer be trusted: its lease ran out, or the link has been down for too long.`,
-        { floor: this.name, fence },
-      ),
-    );
-    this.update();
-    this.host.submit({ type: "floor-release", floor: this.name, fence }).catch(() => {});
-  }
-
-  close(error: RostrumError): void {
-    this.lose(error);
-    this.fail(error);
   }
 }
+
+type Unnamed<C> = C extends ChairCommand ? Omit<C, "floor"> : never;

@@ -2,10 +2,13 @@
 
 export { type ErrorCode, RostrumError } from "@rostrum/protocol";
 export { type AuthContext, type Client, type ClientOptions, createClient } from "./client.ts";
+export type { AskedProposal, Dialog, DialogView, Proposal, ProposalOutcome, ProposeOptions } from "./dialog.ts";
 export type { Resumption } from "./engine/engine.ts";
 export type { Stored } from "./engine/outbox.ts";
 export type { Key, Transaction } from "./engine/record.ts";
-export type { Floor, FloorHolder, FloorView, Grant, RequestOptions } from "./floor.ts";
+export type { AskOptions, Floor, Grant, RequestOptions } from "./floor.ts";
+export type { FloorHolder, FloorTurn, FloorView, FloorWaiting } from "./floor-view.ts";
+export { type GateOptions, gate } from "./gate.ts";
 export type { Retry } from "./link.ts";
 export type { Observable } from "./observable.ts";
 export type {
@@ -13,6 +16,7 @@ export type {
   EventHandler,
   MemberView,
   Meta,
+  Returned,
   Sending,
   Session,
   SessionEvents,

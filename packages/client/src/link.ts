@@ -8,8 +8,6 @@ export interface LinkEvents {
   readonly connected: () => void;
   readonly disconnected: () => void;
   readonly frames: (frames: readonly ServerFrame[]) => void;
-  /** A heartbeat was answered: it was sent at `sentAt` of our clock, the answer bears the server's time. */
-  readonly heartbeat: (sentAt: number, serverAt: number) => void;
   readonly changed: () => void;
 }
 
@@ -74,12 +72,9 @@ export class Link {
     }
   }
 
-  /** Asks whether the server still has us, unless it is being asked already. */
-  ask(): void {
-    if (this.pulse === undefined || this.pulse.asking) return;
-    const { ping } = this.pulse.probe(performance.now());
-    this.send([{ type: "ping", n: ping }]);
-    this.beat();
+  /** Asks, unless it is being asked already. */
+  doubt(): void {
+    if (this.pulse?.asking === false) this.probe();
   }
 
   /** Gives the present connection up and dials again after `wait` milliseconds. */
@@ -135,8 +130,7 @@ export class Link {
   private take(frames: readonly ServerFrame[]): void {
     for (const frame of frames) {
       if (frame.type === "pong") {
-        const sentAt = this.pulse?.answered(frame.n, performance.now());
-        if (sentAt !== undefined) this.events.heartbeat(sentAt, frame.at);
+        this.pulse?.answered(frame.n, performance.now());
         this.beat();
       } else if (frame.type === "drain") this.drained(frame);
     }

@@ -40,3 +40,40 @@ export const observable = <T>(initial: T): Source<T> => {
     },
   };
 };
+
+export interface Derived<T> extends Observable<T> {
+  /** What it is made of has changed. */
+  readonly changed: () => void;
+}
+
+/** A value that is made when somebody looks: at once if somebody listens, else at the next `get`. */
+export const derived = <T>(make: () => T): Derived<T> => {
+  const source = observable<T | undefined>(undefined);
+  let outdated = true;
+  let listeners = 0;
+  const refresh = (): void => {
+    outdated = false;
+    source.set(make());
+  };
+  return {
+    get: () => {
+      if (outdated) refresh();
+      return source.get() as T;
+    },
+    subscribe: (listener) => {
+      if (outdated) refresh();
+      listeners += 1;
+      const undo = source.subscribe((value) => listener(value as T));
+      let over = false;
+      return () => {
+        if (!over) listeners -= 1;
+        over = true;
+        undo();
+      };
+    },
+    changed: () => {
+      outdated = true;
+      if (listeners > 0) refresh();
+    },
+  };
+};

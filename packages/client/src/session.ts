@@ -13,16 +13,19 @@ import {
   type Presence,
   RostrumError,
   type ServerFrame,
+  type SessionState,
+  type Subject,
   type SyncPoint,
   sessionId,
   type Time,
   toPayload,
   type UserId,
 } from "@rostrum/protocol";
+import { type AskedProposal, Dialog, type ProposalOutcome, type ProposeOptions } from "./dialog.ts";
 import { Engine, type Resumption } from "./engine/engine.ts";
 import type { Settle, Stored } from "./engine/outbox.ts";
 import type { Kept, Transaction } from "./engine/record.ts";
-import { Floor } from "./floor.ts";
+import { Floor, type FloorHost } from "./floor.ts";
 import type { Link } from "./link.ts";
 import { type Observable, observable } from "./observable.ts";
 import { lostAfter, phaseOf, type Status } from "./status.ts";
@@ -59,12 +62,24 @@ type Args<E, K extends keyof E> = E[K] extends (...args: infer A) => unknown ? A
 export interface SessionEvents {
   /** The session is live (again): how, and what it took. */
   readonly resume: (resumption: Resumption) => void;
-  /** A command was refused, whether or not somebody awaits its promise. */
-  readonly refused: (error: RostrumError) => void;
+  /**
+   * A command was refused, whether or not somebody awaits its promise. If it was a message it is handed back, also when it
+   * was emitted in an earlier life of the page.
+   */
+  readonly refused: (error: RostrumError, returned?: Returned) => void;
+  /** Somebody proposes something, and this member is asked. Not answering in time is a refusal. */
+  readonly proposal: (proposal: AskedProposal) => void;
   /** Something is wrong that stops nothing: a handler threw, storage is in memory only, a token was used elsewhere. */
   readonly warning: (error: RostrumError) => void;
   /** The session is over here. */
   readonly closed: (error: RostrumError) => void;
+}
+
+/** A message that was not stored. */
+export interface Returned {
+  readonly event: string;
+  readonly args: readonly unknown[];
+  readonly to?: readonly MemberId[];
 }
 
 /** Resolves when the entry is durable on the server. */
@@ -104,7 +119,6 @@ export interface SessionHost {
   readonly auth: (reason: "open" | "expiring") => Promise<unknown>;
   /** Opens the device's record of the session. */
   readonly keep: (session: Session<never>) => Promise<Keeping>;
-  readonly heartbeat: () => { readonly sentAt: number; readonly serverAt: Time } | undefined;
   readonly gone: (session: Session<never>) => void;
 }
 
@@ -116,8 +130,11 @@ export interface Keeping {
   readonly release: () => void;
 }
 
+/** What floors and dialog need of the session. */
+type Seam = Pick<FloorHost, "state" | "self" | "submit" | "local">;
+
 type Handler = (...args: unknown[]) => unknown;
-const own: ReadonlySet<string> = new Set<keyof SessionEvents>(["resume", "refused", "warning", "closed"]);
+const own: ReadonlySet<string> = new Set<keyof SessionEvents>(["resume", "refused", "proposal", "warning", "closed"]);
 
 export class Session<Events extends object = AnyEvents> {
   /** Resolves when the session is live for the first time. Rejects if it is closed before. */
@@ -125,6 +142,8 @@ export class Session<Events extends object = AnyEvents> {
   readonly status: Observable<Status>;
   /** Who is in the session, dropped ones included, in the order of their joining. */
   readonly members: Observable<readonly MemberView[]>;
+  /** How members take turns, and what is proposed at present. */
+  readonly dialog: Dialog;
   readonly sync: {
     /** Sets a minor sync point: marks this place in the log under the next serial. */
     readonly minor: (data?: unknown) => Promise<SyncPoint>;
@@ -175,6 +194,10 @@ export class Session<Events extends object = AnyEvents> {
         ),
     };
     const { checkpoint, restore } = options;
+    this.dialog = new Dialog({
+      ...this.seam,
+      ask: (proposal) => this.tell("proposal", proposal),
+    });
     this.engine = new Engine(
       {
         session: sessionId(id),
@@ -229,6 +252,9 @@ export class Session<Events extends object = AnyEvents> {
           };
           this.run(event, args, meta);
         },
+        holding: (news) => this.floors.get(news.floor)?.news(news),
+        folded: (entry) => this.folded(entry),
+        refused: (error, command) => this.refused(error, command),
         warn: (error) => this.tell("warning", error),
         auth: (reason, done) => {
           host.auth(reason).then(done, (cause: unknown) => {
@@ -245,6 +271,7 @@ export class Session<Events extends object = AnyEvents> {
           });
         },
         reconnect: () => host.link.reconnect(),
+        doubt: () => host.link.doubt(),
         newInstance: () => crypto.randomUUID(),
       },
     );
@@ -313,21 +340,23 @@ export class Session<Events extends object = AnyEvents> {
     const known = this.floors.get(name);
     if (known !== undefined) return known;
     const floor = new Floor(name, {
-      state: () => this.engine.state,
-      self: () => this.engine.member,
-      submit: (command) => this.submit(command, 64),
-      // Taking us up is a sign of life too: the server did it after the connection was made.
-      trustedUntil: (grace) => Math.max(this.host.heartbeat()?.sentAt ?? 0, this.connectedAt) + grace,
-      ask: () => this.host.link.ask(),
-      serverTimeAtMost: () => {
-        const heard = this.host.heartbeat();
-        return heard === undefined ? this.engine.state.at : heard.serverAt + performance.now() - heard.sentAt;
-      },
-      now: () => performance.now(),
+      ...this.seam,
+      grantOn: (floor) => this.engine.grantOn(floor),
     });
     this.floors.set(name, floor);
-    floor.update();
     return floor;
+  }
+
+  /**
+   * Proposes to all others to take turns (`half-duplex`: only the holder of the floor "@data" sends), to stop doing so, or to
+   * end the session in good order. Holds once all have accepted; one refusal, or an answer that does not come, and all goes
+   * on as before. Proposing a release needs the floor "@release" (X.215: negotiated release).
+   * @throws RostrumError PROPOSAL_PENDING, PROPOSAL_IDLE, FLOOR_NOT_HELD, FORBIDDEN, FEATURE_MISSING
+   * @example
+   * const { outcome } = await session.propose({ kind: "dialog", mode: "half-duplex" })
+   */
+  propose(subject: Subject, options: ProposeOptions = {}): Promise<ProposalOutcome> {
+    return this.dialog.propose(subject, options);
   }
 
   /** Keeps the app's state on this device now, as `checkpoint` gives it. */
@@ -369,11 +398,8 @@ export class Session<Events extends object = AnyEvents> {
 
   // ---- for the client ----
 
-  private connectedAt = 0;
-
   /** @internal */
   connected(): void {
-    this.connectedAt = performance.now();
     this.engine.connect();
   }
 
@@ -387,9 +413,8 @@ export class Session<Events extends object = AnyEvents> {
     this.engine.frame(frame);
   }
 
-  /** @internal The link's clock has moved on, or the device's word on the network has changed. */
+  /** @internal The link or the device's word on the network has changed. */
   refresh(): void {
-    for (const floor of this.floors.values()) floor.guard();
     this.changed();
   }
 
@@ -422,16 +447,38 @@ export class Session<Events extends object = AnyEvents> {
           { size, limit: limits.messageBytes },
         );
       }
-      return this.submit({ type: "messages", items: [item], ...(to === undefined ? {} : { to }) }, size);
+      return this.submitting((settle) => this.engine.message(item, to, size, settle));
     } catch (error) {
       return refusedSending(error);
     }
   }
 
+  private get seam(): Seam {
+    return {
+      state: (): SessionState => this.engine.state,
+      self: (): MemberId | undefined => this.engine.member,
+      submit: (command: MemberCommand): Promise<Stored> => this.submit(command, 64),
+      local: (at: Time): number => Math.round(at + this.skew),
+    };
+  }
+
+  /** This device's clock less the server's. Moves only if it is clearly wrong: times that people see should not tremble. */
+  private skewed = 0;
+  private get skew(): number {
+    const { serverTime } = this.engine;
+    const skew = serverTime === undefined ? this.skewed : Date.now() - serverTime;
+    if (Math.abs(skew - this.skewed) > 300) this.skewed = skew;
+    return this.skewed;
+  }
+
   private submit(command: MemberCommand, bytes: number): Sending {
+    return this.submitting((settle) => this.engine.submit(command, bytes, settle));
+  }
+
+  private submitting(submit: (settle: Settle) => void): Sending {
     try {
       const { promise, queued, settle } = this.settling();
-      this.engine.submit(command, bytes, settle);
+      submit(settle);
       return Object.assign(promise, { queued });
     } catch (error) {
       return refusedSending(error);
@@ -452,7 +499,6 @@ export class Session<Events extends object = AnyEvents> {
         refused: (error) => {
           queuedSettle.reject?.(error);
           reject(error);
-          this.tell("refused", error);
         },
       };
     });
@@ -515,9 +561,6 @@ export class Session<Events extends object = AnyEvents> {
   }
 
   private deliver(entry: Entry, replayed: boolean, done: () => void): void {
-    if (entry.type === "floor-cancelled" && entry.member === this.engine.member && !replayed) {
-      if (entry.reason !== "cancelled") this.floors.get(entry.floor)?.cancelled(entry.reason);
-    }
     if (entry.type !== "messages") return done();
     const { by: from, at } = entry;
     const meta = (index: number): Meta => ({
@@ -537,6 +580,25 @@ export class Session<Events extends object = AnyEvents> {
       done();
     };
     step(0);
+  }
+
+  /** What somebody here waits for. */
+  private folded(entry: Entry): void {
+    if (entry.type === "settled") return this.dialog.happened(entry);
+    if ((entry.type !== "floor-denied" && entry.type !== "floor-cancelled") || entry.member !== this.engine.member)
+      return;
+    const { floor } = entry;
+    // Who takes a request back by itself has been told, and may have asked again since.
+    if (entry.type === "floor-cancelled" && entry.reason === "cancelled") return;
+    this.floors.get(floor)?.refused(requestOver(entry));
+  }
+
+  private refused(error: RostrumError, command: MemberCommand): void {
+    // A grant that somebody else ended first is released as it was meant to be.
+    if (command.type === "floor-release" && error.code === "FLOOR_NOT_HELD") return;
+    if (command.type !== "messages") return this.tell("refused", error);
+    for (const [event, ...args] of command.items)
+      this.tell("refused", error, { event, args, ...(command.to === undefined ? {} : { to: command.to }) });
   }
 
   private changed(): void {
@@ -587,6 +649,7 @@ export class Session<Events extends object = AnyEvents> {
       ),
     );
     this.pointsSource.set(state.points);
+    this.dialog.update();
     for (const floor of this.floors.values()) floor.update();
   }
 
@@ -595,6 +658,7 @@ export class Session<Events extends object = AnyEvents> {
     clearTimeout(this.alarm);
     this.settleReady?.reject(error);
     for (const floor of this.floors.values()) floor.close(error);
+    this.dialog.close(error);
     this.tell("closed", error);
     if (this.engine.isOver) {
       this.host.gone(this as Session<never>);
@@ -609,4 +673,15 @@ const refusedSending = (error: unknown): Sending => {
   promise.catch(() => {});
   queued.catch(() => {});
   return Object.assign(promise, { queued });
+};
+
+const requestOver = (entry: Extract<Entry, { type: "floor-denied" | "floor-cancelled" }>): RostrumError => {
+  const { floor, reason } = entry;
+  const details = { floor, reason: reason ?? null };
+  const which = `The request for the floor "${floor}"`;
+  if (entry.type === "floor-denied")
+    return new RostrumError("FLOOR_DENIED", `${which} was denied: ${reason ?? "no reason given"}.`, details);
+  if (reason === "timeout")
+    return new RostrumError("FLOOR_TIMEOUT", `${which} waited for too long and was taken back.`, details);
+  return new RostrumError("FLOOR_CANCELLED", `${which} was taken back: ${reason ?? ""}.`, details);
 };

@@ -1,18 +1,58 @@
 /** Commands: what somebody asks for. `decide` turns them into entries or refuses them. */
 
 import type { SessionConfig } from "./config.ts";
+import type { Subject } from "./dialog/dialog.ts";
 import type { Item, LeftHow } from "./entry.ts";
+import type { FloorChange, Priority } from "./floors/config.ts";
 import type { MemberId, Offset, Seq, SessionId, Time, UserId } from "./ids.ts";
+
+/** What a chair does with a floor. The server may do the same, but for taking it. */
+export type ChairCommand =
+  | { readonly type: "floor-accept" | "floor-grant" | "floor-give"; readonly floor: string; readonly member: MemberId }
+  | {
+      readonly type: "floor-deny" | "floor-revoke";
+      readonly floor: string;
+      readonly member: MemberId;
+      readonly reason?: string;
+    }
+  | { readonly type: "floor-take"; readonly floor: string }
+  /** `position` is in the order of granting, from 1. */
+  | {
+      readonly type: "floor-reorder";
+      readonly floor: string;
+      readonly member: MemberId;
+      readonly position: number;
+    }
+  | { readonly type: "floor-configure"; readonly floor: string; readonly change: FloorChange };
 
 /** What a member may ask for over the wire. A `messages` command takes one seq per item, every other one seq. */
 export type MemberCommand =
-  | { readonly type: "messages"; readonly items: readonly Item[]; readonly to?: readonly MemberId[] }
-  | { readonly type: "floor-request"; readonly floor: string }
-  | { readonly type: "floor-cancel"; readonly floor: string }
+  | {
+      readonly type: "messages";
+      readonly items: readonly Item[];
+      readonly to?: readonly MemberId[];
+      /** The grant under which guarded items were sent: under another one, or none, they are refused. */
+      readonly fence?: Offset;
+    }
+  | {
+      readonly type: "floor-request";
+      readonly floor: string;
+      /** The beneficiary; absent: who asks. */
+      readonly for?: MemberId;
+      readonly priority?: Priority;
+      readonly reason?: string;
+      /** Milliseconds after which the request is taken back. */
+      readonly within?: number;
+      /** Not to wait: granted now, or refused. */
+      readonly ifAvailable?: boolean;
+    }
+  | { readonly type: "floor-cancel"; readonly floor: string; readonly for?: MemberId }
   | { readonly type: "floor-release"; readonly floor: string; readonly fence: Offset }
-  | { readonly type: "floor-grant"; readonly floor: string; readonly member: MemberId }
-  | { readonly type: "floor-deny"; readonly floor: string; readonly member: MemberId }
-  | { readonly type: "floor-revoke"; readonly floor: string; readonly member: MemberId }
+  | { readonly type: "floor-pass"; readonly floor: string; readonly fence: Offset; readonly member: MemberId }
+  | ChairCommand
+  | { readonly type: "propose"; readonly subject: Subject; readonly within?: number }
+  | { readonly type: "answer"; readonly proposal: Offset; readonly accept: boolean; readonly reason?: string }
+  | { readonly type: "withdraw"; readonly proposal: Offset }
   | { readonly type: "sync-minor"; readonly data?: unknown }
   | { readonly type: "release" }
   | { readonly type: "abort"; readonly reason?: string }
@@ -45,7 +85,9 @@ export type ServerCommand =
     }
   | { readonly type: "drop"; readonly member: MemberId; readonly incarnation: number; readonly since: Time }
   | { readonly type: "remove"; readonly member: MemberId; readonly how: LeftHow; readonly reason?: string }
-  | { readonly type: "tick" };
+  | { readonly type: "tick" }
+  /** A host has seen this lease run out by its own clock; `from` is where it began. */
+  | { readonly type: "lapse"; readonly floor: string; readonly fence: Offset; readonly from: Offset };
 
 /** Who asks: a member through one of its incarnations, or the server. */
 export interface FromMember {

@@ -6,22 +6,36 @@
 import type { Envelope, FromMember, MemberCommand, ServerCommand } from "./command.ts";
 import { seqSpan } from "./command.ts";
 import { beginDeciding, type Deciding, decided, type Refusal, record, refuse } from "./deciding.ts";
-import type { Entry, Item, LeftHow } from "./entry.ts";
+import {
+  answer,
+  conformDialog,
+  expireProposal,
+  guardOf,
+  leaveDialog,
+  propose,
+  requireSyncToken,
+  withdraw,
+} from "./dialog/rules.ts";
+import type { Entry, LeftHow } from "./entry.ts";
 import { RostrumError } from "./errors.ts";
 import {
   advanceAll,
   cancelRequest,
-  expireGrants,
-  floorConfig,
+  conformAll,
+  expireFloors,
+  floorTimes,
   freeFloors,
-  grantEnds,
-  grantFloor,
   grantOf,
+  isChairCommand,
+  type Lease,
+  lapse,
+  moderate,
   type Origin,
+  passFloor,
   releaseFloor,
   requestFloor,
-  revokeFloor,
-} from "./floor.ts";
+  seeToAllUnchaired,
+} from "./floors/rules.ts";
 import type { MemberId, Time } from "./ids.ts";
 import { may, type Verb } from "./permission.ts";
 import type { Member, SessionState } from "./state.ts";
@@ -63,6 +77,7 @@ const serverTypes: ReadonlySet<string> = new Set<ServerCommand["type"]>([
   "drop",
   "remove",
   "tick",
+  "lapse",
 ]);
 
 const requireOpen = (state: SessionState): void => {
@@ -110,27 +125,25 @@ const byMember = (to: Deciding, from: FromMember, command: MemberCommand): reado
   if (from.seq + seqSpan(command) - 1 <= last) return [];
   if (command.type === "messages") {
     const known = Math.max(0, last - from.seq + 1);
-    return decideMessages(to, member, from.seq + known, command.items.slice(known), command.to);
+    const items = known === 0 ? command.items : command.items.slice(known);
+    return decideMessages(to, member, from.seq + known, { ...command, items });
   }
   const origin: Origin = { by: member.id, seq: from.seq };
   switch (command.type) {
-    case "floor-request":
-      requireMay(to.state, member, "floor", command.floor);
-      break;
-    case "floor-grant":
-    case "floor-deny":
-    case "floor-revoke":
-      requireMay(to.state, member, "moderate", command.floor);
+    case "propose":
+    case "answer":
+      requireMay(to.state, member, "dialog");
       break;
     case "sync-minor":
       requireMay(to.state, member, "sync");
+      requireSyncToken(to.state, member);
       break;
     case "end":
       requireMay(to.state, member, "end");
       break;
     default:
   }
-  decideCommon(to, command, origin, member.id);
+  decideCommon(to, command, origin, member);
   return [];
 };
 
@@ -146,6 +159,8 @@ const byServer = (to: Deciding, command: MemberCommand | ServerCommand): readonl
       return [];
     case "configure":
       record(to, { type: "configured", config: command.config });
+      conformAll(to);
+      conformDialog(to);
       return [];
     case "join":
       decideJoin(to, command);
@@ -158,6 +173,7 @@ const byServer = (to: Deciding, command: MemberCommand | ServerCommand): readonl
       if (member?.presence === "connected" && member.incarnation === command.incarnation) {
         // A connection lost at t may have sent until t; the log may already stand later.
         record(to, { type: "dropped", member: member.id, since: Math.min(command.since, to.now) });
+        seeToAllUnchaired(to);
         decideTick(to);
       }
       return [];
@@ -169,9 +185,12 @@ const byServer = (to: Deciding, command: MemberCommand | ServerCommand): readonl
     case "tick":
       decideTick(to);
       return [];
+    case "lapse":
+      if (to.state.ended === null) lapse(to, command.floor, command.fence, command.from);
+      return [];
     default:
       requireOpen(to.state);
-      decideCommon(to, command, { by: null }, null);
+      decideCommon(to, command, { by: null }, undefined);
       return [];
   }
 };
@@ -181,23 +200,25 @@ const decideCommon = (
   to: Deciding,
   command: Exclude<MemberCommand, { type: "messages" }>,
   origin: Origin,
-  self: MemberId | null,
+  self: Member | undefined,
 ): void => {
-  const asMember = (): MemberId => self ?? refuse("USAGE", `Only a member can ${command.type}.`);
+  const asMember = (): Member => self ?? refuse("USAGE", `Only a member can ${command.type}.`);
+  if (isChairCommand(command)) return moderate(to, command, self, origin);
   switch (command.type) {
     case "floor-request":
-      return requestFloor(to, command.floor, asMember(), origin);
+      return requestFloor(to, command, asMember(), origin);
     case "floor-cancel":
-      return cancelRequest(to, command.floor, asMember(), origin);
+      return cancelRequest(to, command, asMember().id, origin);
     case "floor-release":
-      return releaseFloor(to, command.floor, asMember(), command.fence, origin);
-    case "floor-grant":
-      return grantFloor(to, command.floor, command.member, origin);
-    case "floor-deny":
-      return cancelRequest(to, command.floor, command.member, origin);
-    case "floor-revoke":
-      floorConfig(to.state, command.floor);
-      return revokeFloor(to, command.floor, command.member, "revoked", origin);
+      return releaseFloor(to, command.floor, asMember().id, command.fence, origin);
+    case "floor-pass":
+      return passFloor(to, command, asMember(), origin);
+    case "propose":
+      return propose(to, command, self, origin);
+    case "answer":
+      return answer(to, command, asMember().id, origin);
+    case "withdraw":
+      return withdraw(to, command, self?.id ?? null, origin);
     case "sync-minor":
       record(to, {
         type: "sync-point",
@@ -208,9 +229,9 @@ const decideCommon = (
       });
       return;
     case "release":
-      return decideLeave(to, asMember(), "released", undefined, origin);
+      return decideLeave(to, asMember().id, "released", undefined, origin);
     case "abort":
-      return decideLeave(to, asMember(), "aborted", command.reason, origin);
+      return decideLeave(to, asMember().id, "aborted", command.reason, origin);
     case "end":
       record(to, { type: "ended", ...origin, ...(command.reason === undefined ? {} : { reason: command.reason }) });
       return;
@@ -232,8 +253,7 @@ const decideMessages = (
   to: Deciding,
   member: Member,
   seq: number,
-  items: readonly Item[],
-  recipients: readonly MemberId[] | undefined,
+  { items, to: recipients, fence }: Extract<MemberCommand, { type: "messages" }>,
 ): readonly Refusal[] => {
   requireRecipients(to.state, recipients);
   const { guards, roles } = to.state.config;
@@ -248,15 +268,16 @@ const decideMessages = (
         },
       );
     }
-    const guard = Object.hasOwn(guards, event) ? guards[event] : undefined;
-    if (guard !== undefined && grantOf(to.state, guard, member.id) === undefined) {
+    const guard = guardOf(to.state, event);
+    if (guard === undefined) return undefined;
+    const held = grantOf(to.state, guard, member.id);
+    if (held === undefined || (fence !== undefined && held.fence !== fence)) {
       return new RostrumError(
         "FLOOR_NOT_HELD",
-        `"${event}" is only accepted from a holder of the floor "${guard}"; it was not stored.`,
-        {
-          floor: guard,
-          event,
-        },
+        held === undefined
+          ? `"${event}" is only accepted from a holder of the floor "${guard}"; it was not stored.`
+          : `"${event}" was sent under fence ${fence ?? 0} of the floor "${guard}", which is now held under ${held.fence}; it was not stored.`,
+        { floor: guard, event, fence: fence ?? null },
       );
     }
     return undefined;
@@ -274,7 +295,7 @@ const decideMessages = (
     });
   };
   let start = 0;
-  if (!unrestricted || Object.keys(guards).length > 0) {
+  if (!unrestricted || Object.keys(guards).length > 0 || to.state.dialog.mode === "half-duplex") {
     items.forEach(([event], index) => {
       const error = check(event);
       if (error === undefined) return;
@@ -350,6 +371,8 @@ const takeUp = (
     ...(resume.name === undefined ? {} : { name: resume.name }),
   });
   if (member.presence !== "connected") advanceAll(to);
+  // It may come back with other roles, and no longer be a chair.
+  if (member.roles.length > 0) seeToAllUnchaired(to);
 };
 
 const decideLeave = (
@@ -360,13 +383,16 @@ const decideLeave = (
   origin: Origin,
 ): void => {
   record(to, { type: "left", member, how, ...origin, ...(reason === undefined ? {} : { reason }) });
-  freeFloors(to, member, how === "removed" ? "removed" : "left");
+  freeFloors(to, member, how === "removed" ? "removed" : "left", how === "released" || how === "aborted");
+  seeToAllUnchaired(to);
+  leaveDialog(to, member);
 };
 
 /** Everything that has become due by time. Leases, graces and limits stand in the state, so they survive a restart. */
 const decideTick = (to: Deciding): void => {
   if (to.state.ended !== null) return;
-  expireGrants(to);
+  expireFloors(to);
+  expireProposal(to);
   for (const member of to.state.members.values()) {
     if (member.presence === "dropped" && member.since + to.state.config.memberGrace <= to.now) {
       decideLeave(to, member.id, "expired", undefined, { by: null });
@@ -376,16 +402,17 @@ const decideTick = (to: Deciding): void => {
   }
 };
 
-/** When `tick` next has something to do; `Infinity` if never. Milliseconds by the server's clock. */
-export const nextDeadline = (state: SessionState): Time => {
-  if (state.ended !== null) return Infinity;
-  let next = Infinity;
-  for (const [name, floor] of state.floors) {
-    for (const held of floor.holders) next = Math.min(next, grantEnds(state, name, held)?.at ?? Infinity);
-  }
+/** What has to happen by time: `tick` at `next` by the log's time, `lapse` when a host has watched a lease for its length. */
+export const deadlines = (state: SessionState): { readonly next: Time; readonly leases: readonly Lease[] } => {
+  if (state.ended !== null) return { next: Infinity, leases: [] };
+  const floors = floorTimes(state);
+  let next = Math.min(floors.next, state.dialog.proposal?.until ?? Infinity);
   for (const member of state.members.values()) {
     if (member.presence === "dropped") next = Math.min(next, member.since + state.config.memberGrace);
     if (member.presence === "gone") next = Math.min(next, member.since + state.config.forgetAfter);
   }
-  return next;
+  return { next, leases: floors.leases };
 };
+
+/** When `tick` next has something to do; `Infinity` if never. Milliseconds by the log's time. */
+export const nextDeadline = (state: SessionState): Time => deadlines(state).next;

@@ -3,7 +3,10 @@
  * change when a rule does. Everything but `messages` is control: it changes who may do what.
  */
 
-import type { SessionConfig } from "./config.ts";
+import type { DialogMode, SessionConfig } from "./config.ts";
+import type { Subject } from "./dialog/dialog.ts";
+import type { FloorConfig, Priority } from "./floors/config.ts";
+import type { FloorRequest, RevokeReason } from "./floors/floor.ts";
 import type { MemberId, Offset, Seq, Serial, SessionId, Time, UserId } from "./ids.ts";
 
 interface Stamp {
@@ -90,12 +93,32 @@ export interface Messages extends Commanded {
   readonly to?: readonly MemberId[];
 }
 
-/** `request` is absent in the first asking, whose offset is the request's id; asking again names the same request. */
+/**
+ * `request` is absent in the first asking, whose offset is the request's id; asking again names the same request, and
+ * nothing else of it counts.
+ */
 export interface FloorRequested extends Commanded {
   readonly type: "floor-requested";
   readonly floor: string;
+  /** The beneficiary (RFC 8855): who will hold it. */
   readonly member: MemberId;
   readonly request?: Offset;
+  readonly status?: FloorRequest["status"];
+  readonly priority?: Priority;
+  readonly reason?: string;
+  readonly expiresAt?: Time;
+  /** A chair takes the floor: before all others. */
+  readonly first?: boolean;
+  /** The floor is known by a pattern only. */
+  readonly transient?: boolean;
+}
+
+/** A chair put the request into the queue. */
+export interface FloorAccepted extends Commanded {
+  readonly type: "floor-accepted";
+  readonly floor: string;
+  readonly member: MemberId;
+  readonly request: Offset;
 }
 
 /** The fence of the grant is this entry's offset: it grows, it is unique, and every replica agrees on it. */
@@ -103,8 +126,21 @@ export interface FloorGranted extends Commanded {
   readonly type: "floor-granted";
   readonly floor: string;
   readonly member: MemberId;
+  /** 0: it was given without having been asked for. */
   readonly request: Offset;
+  readonly priority?: Priority;
+  /** Milliseconds that its holder may believe in it without hearing of it. */
+  readonly lease: number;
   readonly expiresAt?: Time;
+  readonly transient?: boolean;
+}
+
+export interface FloorDenied extends Commanded {
+  readonly type: "floor-denied";
+  readonly floor: string;
+  readonly member: MemberId;
+  readonly request: Offset;
+  readonly reason?: string;
 }
 
 export interface FloorCancelled extends Commanded {
@@ -112,24 +148,95 @@ export interface FloorCancelled extends Commanded {
   readonly floor: string;
   readonly member: MemberId;
   readonly request: Offset;
-  readonly reason: "cancelled" | "left" | "denied" | "removed";
+  readonly reason: "cancelled" | "timeout" | "left" | "removed" | "configured" | "dialog";
 }
 
+/** Requests that a chair has put into this order, before all others. */
+export interface FloorReordered extends Commanded {
+  readonly type: "floor-reordered";
+  readonly floor: string;
+  readonly order: readonly Offset[];
+}
+
+/** The grant's end is announced: its holder may finish until `endsAt`. */
+export interface FloorEnding extends Commanded {
+  readonly type: "floor-ending";
+  readonly floor: string;
+  readonly member: MemberId;
+  readonly fence: Offset;
+  readonly reason: RevokeReason;
+  readonly endsAt: Time;
+}
+
+/** By its holder. After a revoke it is the confirmation that the holder has stopped: then the turn was over before. */
 export interface FloorReleased extends Commanded {
   readonly type: "floor-released";
   readonly floor: string;
   readonly member: MemberId;
   readonly fence: Offset;
+  readonly how: "released" | "passed";
 }
 
-export type RevokeReason = "hold-limit" | "grace" | "left" | "revoked" | "removed";
-
+/**
+ * From here on nothing more is accepted from the holder. `lingers`: it may not know yet, so its place is not free before
+ * it has confirmed (`floor-released`) or its lease is over (`floor-freed`).
+ */
 export interface FloorRevoked extends Commanded {
   readonly type: "floor-revoked";
   readonly floor: string;
   readonly member: MemberId;
   readonly fence: Offset;
   readonly reason: RevokeReason;
+  readonly lingers: boolean;
+  /** A chair's own words. */
+  readonly note?: string;
+}
+
+/** A revoked grant's lease is over: its place is free. */
+export interface FloorFreed extends Stamp {
+  readonly type: "floor-freed";
+  readonly floor: string;
+  readonly member: MemberId;
+  readonly fence: Offset;
+}
+
+/** The floor works differently from here on. */
+export interface FloorConfigured extends Commanded {
+  readonly type: "floor-configured";
+  readonly floor: string;
+  readonly config: FloorConfig;
+}
+
+/** Somebody proposes; those who were asked answer (X.215: negotiated release, token exchange). */
+export interface Proposed extends Commanded {
+  readonly type: "proposed";
+  readonly subject: Subject;
+  readonly until: Time;
+  readonly asked: readonly MemberId[];
+}
+
+export interface Answered extends Commanded {
+  readonly type: "answered";
+  readonly proposal: Offset;
+  readonly member: MemberId;
+  readonly accept: boolean;
+  readonly reason?: string;
+}
+
+/** What came of a proposal. `missing`: who had not answered when its time was over. */
+export interface Settled extends Commanded {
+  readonly type: "settled";
+  readonly proposal: Offset;
+  readonly outcome: "accepted" | "refused" | "expired" | "withdrawn";
+  readonly refusedBy?: MemberId;
+  readonly reason?: string;
+  readonly missing?: readonly MemberId[];
+}
+
+/** Members take turns differently from here on. */
+export interface DialogSwitched extends Stamp {
+  readonly type: "dialog-switched";
+  readonly mode: DialogMode;
 }
 
 /** A minor sync point (X.215 S-SYNC-MINOR): marks this position under the next serial. */
@@ -155,10 +262,20 @@ export type Entry =
   | Forgotten
   | Messages
   | FloorRequested
+  | FloorAccepted
   | FloorGranted
+  | FloorDenied
   | FloorCancelled
+  | FloorReordered
+  | FloorEnding
   | FloorReleased
   | FloorRevoked
+  | FloorFreed
+  | FloorConfigured
+  | Proposed
+  | Answered
+  | Settled
+  | DialogSwitched
   | SyncPointSet
   | Ended;
 

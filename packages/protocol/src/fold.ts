@@ -3,10 +3,13 @@
  * was written. It runs on both sides; a client folds what it is shown.
  */
 
+import { foldDialog, withoutMember } from "./dialog/dialog.ts";
 import type { Entry } from "./entry.ts";
 import { lastOffset } from "./entry.ts";
+import type { Floor } from "./floors/floor.ts";
+import { foldFloor } from "./floors/fold.ts";
 import type { MemberId, Seq } from "./ids.ts";
-import { emptyFloor, type Floor, type Member, type SessionState } from "./state.ts";
+import type { Member, SessionState } from "./state.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -43,20 +46,6 @@ const changeMember = (to: Folding, id: MemberId, change: Partial<Member>): void 
   if (member !== undefined) members(to).set(id, { ...member, ...change });
 };
 
-const changeFloor = (to: Folding, name: string, change: (floor: Floor) => Floor): void => {
-  floors(to).set(name, change(to.floors.get(name) ?? emptyFloor));
-};
-
-const withoutGrant = (floor: Floor, fence: number): Floor => ({
-  ...floor,
-  holders: floor.holders.filter((grant) => grant.fence !== fence),
-});
-
-const withoutRequest = (floor: Floor, id: number): Floor => ({
-  ...floor,
-  queue: floor.queue.filter((request) => request.id !== id),
-});
-
 /** A command of the member was stored: its seq is used up, and its present incarnation has shown that it got its token. */
 const advanceSeq = (to: Folding, id: MemberId, seq: Seq): void => {
   seqs(to).set(id, seq);
@@ -79,6 +68,7 @@ export const foldInto = (to: Folding, entry: Entry): void => {
     case "opened":
       to.birth = entry.birth;
       to.config = entry.config;
+      to.dialog = { mode: entry.config.dialog?.mode ?? "full-duplex", proposal: null };
       return;
     case "configured":
       to.config = entry.config;
@@ -92,6 +82,7 @@ export const foldInto = (to: Folding, entry: Entry): void => {
         node,
         presence: "connected",
         since: entry.at,
+        changed: entry.offset,
         incarnation: 1,
         confirmed: 0,
         ...(name === undefined ? {} : { name }),
@@ -105,16 +96,18 @@ export const foldInto = (to: Folding, entry: Entry): void => {
         node: entry.node,
         presence: "connected",
         since: entry.at,
+        changed: entry.offset,
         roles: entry.roles,
         ...(entry.name === undefined ? {} : { name: entry.name }),
       });
       return;
     case "dropped":
-      changeMember(to, entry.member, { presence: "dropped", since: entry.since });
+      changeMember(to, entry.member, { presence: "dropped", since: entry.since, changed: entry.offset });
       return;
     case "left":
+      to.dialog = withoutMember(to.dialog, entry.member);
       if (entry.how === "expired") {
-        changeMember(to, entry.member, { presence: "gone", since: entry.at });
+        changeMember(to, entry.member, { presence: "gone", since: entry.at, changed: entry.offset });
       } else {
         members(to).delete(entry.member);
         seqs(to).delete(entry.member);
@@ -125,26 +118,26 @@ export const foldInto = (to: Folding, entry: Entry): void => {
       seqs(to).delete(entry.member);
       return;
     case "floor-requested":
-      if (entry.request === undefined) {
-        const request = { id: entry.offset, member: entry.member, at: entry.at };
-        changeFloor(to, entry.floor, (floor) => ({ ...floor, queue: [...floor.queue, request] }));
-      }
-      return;
-    case "floor-granted": {
-      const { member, request, at, expiresAt } = entry;
-      const grant = { fence: entry.offset, member, request, at, ...(expiresAt === undefined ? {} : { expiresAt }) };
-      changeFloor(to, entry.floor, (floor) => ({
-        ...withoutRequest(floor, request),
-        holders: [...floor.holders, grant],
-      }));
-      return;
-    }
+    case "floor-accepted":
+    case "floor-granted":
+    case "floor-denied":
     case "floor-cancelled":
-      changeFloor(to, entry.floor, (floor) => withoutRequest(floor, entry.request));
-      return;
+    case "floor-reordered":
+    case "floor-ending":
     case "floor-released":
     case "floor-revoked":
-      changeFloor(to, entry.floor, (floor) => withoutGrant(floor, entry.fence));
+    case "floor-freed":
+    case "floor-configured": {
+      const floor = foldFloor(to.floors.get(entry.floor), entry, (id) => to.members.get(id)?.user);
+      if (floor === undefined) floors(to).delete(entry.floor);
+      else floors(to).set(entry.floor, floor);
+      return;
+    }
+    case "proposed":
+    case "answered":
+    case "settled":
+    case "dialog-switched":
+      to.dialog = foldDialog(to.dialog, entry);
       return;
     case "sync-point": {
       const { serial, kind, offset, at, by, data } = entry;

@@ -17,7 +17,7 @@ export const wireEvent = "rostrum";
 export const versions: readonly number[] = [1];
 
 /** Optional parts that this code offers; a session's set is the intersection (X.215: functional units). */
-export const features: readonly string[] = ["volatile", "floors", "sync-minor"];
+export const features: readonly string[] = ["volatile", "floors", "sync-minor", "dialog"];
 
 /** A position in one life of a log. */
 export interface Cursor {
@@ -80,6 +80,13 @@ export interface PingFrame {
   readonly n: number;
 }
 
+/** Asks how far the log is: what the member holds there, it held when it asked. See `RenewedFrame`. */
+export interface RenewFrame {
+  readonly type: "renew";
+  readonly session: SessionId;
+  readonly n: number;
+}
+
 /** Leaves the connection, not the session. */
 export interface DetachFrame {
   readonly type: "detach";
@@ -93,6 +100,7 @@ export type ClientFrame =
   | ProcessedFrame
   | AuthFrame
   | PingFrame
+  | RenewFrame
   | DetachFrame;
 
 /**
@@ -213,6 +221,18 @@ export interface PongFrame {
   readonly at: Time;
 }
 
+/**
+ * When `renew` number `n` had arrived, the log ended at `head`. Who has been told up to there knows that its grants stood
+ * at the moment in which it sent that renew, and may count their leases from it.
+ */
+export interface RenewedFrame {
+  readonly type: "renewed";
+  readonly session: SessionId;
+  readonly n: number;
+  readonly head: Offset;
+  readonly at: Time;
+}
+
 export type ServerFrame =
   | OpenedFrame
   | ViewFrame
@@ -223,4 +243,5 @@ export type ServerFrame =
   | ClosedFrame
   | ReauthFrame
   | DrainFrame
-  | PongFrame;
+  | PongFrame
+  | RenewedFrame;

@@ -2,8 +2,10 @@
 
 import { type MemberCommand, seqSpan } from "./command.ts";
 import type { History } from "./config.ts";
+import type { Subject } from "./dialog/dialog.ts";
 import type { Item } from "./entry.ts";
 import { RostrumError } from "./errors.ts";
+import { configFault, type FloorChange, type Priority } from "./floors/config.ts";
 import type { ClientFrame, Cursor } from "./frame.ts";
 import { type MemberId, memberId, type SessionId, sessionId } from "./ids.ts";
 import type { Limits } from "./limits.ts";
@@ -86,23 +88,115 @@ const item = (value: unknown, limits: Limits): Item => {
   return value as unknown as Item;
 };
 
+const member = (value: unknown): MemberId =>
+  typeof value === "string" && value.length > 0 && value.length <= 64
+    ? memberId(value)
+    : invalid("a bad member (a member id is due)");
+
+/** Most characters of a reason that people give. */
+const maxWords = 500;
+
+const words = (value: unknown): string =>
+  typeof value === "string" && value.length <= maxWords
+    ? value
+    : invalid(`a bad reason (text of at most ${maxWords} characters is due)`);
+
+const priority = (value: unknown): Priority =>
+  value === -2 || value === -1 || value === 0 || value === 1 || value === 2
+    ? value
+    : invalid("a bad priority (-2 to 2 is due)");
+
+const safe = (value: unknown): number =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= 0
+    ? value
+    : invalid("a bad number (a whole number from 0 is due)");
+
+/** A day at most: what is meant to last longer needs no limit. */
+const milliseconds = (value: unknown): number => Math.min(Math.max(1, safe(value)), 86_400_000);
+
+const change = (value: unknown): FloorChange => {
+  const from = fields(value, "change");
+  const fault = configFault(from);
+  if (fault !== undefined) {
+    throw new RostrumError("FLOOR_CONFIG_INVALID", `The floor was not changed: ${fault}.`, { fault });
+  }
+  return from as FloorChange;
+};
+
+const subject = (value: unknown): Subject => {
+  const from = fields(value, "subject");
+  const kind = own(from, "kind");
+  const mode = own(from, "mode");
+  if (kind === "release") return { kind, ...optional(from, "reason", words) };
+  return kind === "dialog" && (mode === "half-duplex" || mode === "full-duplex")
+    ? { kind, mode }
+    : invalid("a bad subject (a dialog mode or a release is due)");
+};
+
 const command = (value: unknown, limits: Limits): MemberCommand => {
   const from = fields(value, "command");
   const type = own(from, "type") as MemberCommand["type"];
   switch (type) {
     case "messages": {
       const items = list(from, "items", limits.windowCommands).map((each) => item(each, limits));
-      return items.length > 0 ? { type, items, ...recipients(from, limits) } : invalid("no items");
+      if (items.length === 0) return invalid("no items");
+      return { type, items, ...recipients(from, limits), ...optional(from, "fence", safe) };
     }
     case "floor-request":
+      return {
+        type,
+        floor: name(from, "floor", limits),
+        ...optional(from, "for", member),
+        ...optional(from, "priority", priority),
+        ...optional(from, "reason", words),
+        ...optional(from, "within", milliseconds),
+        ...(own(from, "ifAvailable") === true ? { ifAvailable: true } : {}),
+      };
     case "floor-cancel":
-      return { type, floor: name(from, "floor", limits) };
+      return { type, floor: name(from, "floor", limits), ...optional(from, "for", member) };
     case "floor-release":
       return { type, floor: name(from, "floor", limits), fence: whole(from, "fence") };
+    case "floor-pass":
+      return {
+        type,
+        floor: name(from, "floor", limits),
+        fence: whole(from, "fence"),
+        member: member(own(from, "member")),
+      };
+    case "floor-accept":
     case "floor-grant":
+    case "floor-give":
+      return { type, floor: name(from, "floor", limits), member: member(own(from, "member")) };
     case "floor-deny":
     case "floor-revoke":
-      return { type, floor: name(from, "floor", limits), member: memberId(text(from, "member", 64)) };
+      return {
+        type,
+        floor: name(from, "floor", limits),
+        member: member(own(from, "member")),
+        ...optional(from, "reason", words),
+      };
+    case "floor-take":
+      return { type, floor: name(from, "floor", limits) };
+    case "floor-reorder":
+      return {
+        type,
+        floor: name(from, "floor", limits),
+        member: member(own(from, "member")),
+        position: whole(from, "position"),
+      };
+    case "floor-configure":
+      return { type, floor: name(from, "floor", limits), change: change(own(from, "change")) };
+    case "propose":
+      return { type, subject: subject(own(from, "subject")), ...optional(from, "within", milliseconds) };
+    case "answer":
+      return {
+        type,
+        proposal: whole(from, "proposal"),
+        accept: own(from, "accept") === true,
+        ...optional(from, "reason", words),
+      };
+    case "withdraw":
+      return { type, proposal: whole(from, "proposal") };
     case "sync-minor": {
       const data = own(from, "data");
       if (data !== undefined) payload(data, limits);
@@ -112,7 +206,7 @@ const command = (value: unknown, limits: Limits): MemberCommand => {
       return { type };
     case "abort":
     case "end":
-      return own(from, "reason") === undefined ? { type } : { type, reason: text(from, "reason", 500) };
+      return own(from, "reason") === undefined ? { type } : { type, reason: text(from, "reason", maxWords) };
     default:
       void (type satisfies never);
       return invalid("an unknown command");
@@ -194,6 +288,8 @@ export const parseFrame = (value: unknown, limits: Limits): ClientFrame => {
     }
     case "ping":
       return { type, n: whole(from, "n") };
+    case "renew":
+      return { type, session: session(from, limits), n: whole(from, "n") };
     case "detach":
       return { type, session: session(from, limits) };
     default:

@@ -1,19 +1,62 @@
 /**
- * Roles are lists of permissions. A permission is a verb (`emit`, `volatile`, `floor`, `sync`, `moderate`, `end`), a verb
- * and a name (`emit:note`, `floor:mic`), or `*` for all.
+ * Roles are lists of permissions. A permission is a verb (`emit`), a verb and a name or pattern (`emit:note`,
+ * `floor:cell:*`), or `*` for all. Two verbs stand for several: `floor` for what anybody does with a floor, `moderate` for
+ * what a chair does.
  */
 
 import type { SessionConfig } from "./config.ts";
 
-export type Verb = "emit" | "volatile" | "floor" | "sync" | "moderate" | "end";
+/** What a chair may do with a floor. */
+export type ChairVerb = "accept" | "grant" | "deny" | "revoke" | "give" | "take" | "reorder" | "configure";
+
+export type Verb =
+  | "emit"
+  | "volatile"
+  | "sync"
+  | "end"
+  /** Proposing and answering: half-duplex, full duplex, release. */
+  | "dialog"
+  | "floor"
+  | "request"
+  | "pass"
+  | "moderate"
+  | ChairVerb
+  /** Asking with a priority above normal. */
+  | "priority"
+  /** Asking for somebody else. */
+  | "beneficiary";
+
+const umbrella: Readonly<Partial<Record<Verb, Verb>>> = {
+  request: "floor",
+  pass: "floor",
+  accept: "moderate",
+  grant: "moderate",
+  deny: "moderate",
+  revoke: "moderate",
+  give: "moderate",
+  take: "moderate",
+  reorder: "moderate",
+  configure: "moderate",
+  priority: "moderate",
+  beneficiary: "moderate",
+};
+
+const permits = (permission: string, verb: Verb, name: string): boolean => {
+  if (permission === "*" || permission === verb) return true;
+  if (name === "" || !permission.startsWith(`${verb}:`)) return false;
+  const scope = permission.slice(verb.length + 1);
+  return scope === name || (scope.endsWith("*") && name.startsWith(scope.slice(0, -1)));
+};
 
 /** Whether somebody with these roles may do `verb` to `name`. A role that the config does not know permits nothing. */
 export const may = (config: SessionConfig, roles: readonly string[], verb: Verb, name = ""): boolean => {
+  const wider = umbrella[verb];
   for (const role of roles) {
     const permissions = Object.hasOwn(config.roles, role) ? config.roles[role] : undefined;
     if (permissions === undefined) continue;
-    if (permissions.includes("*") || permissions.includes(verb)) return true;
-    if (name !== "" && permissions.includes(`${verb}:${name}`)) return true;
+    for (const permission of permissions) {
+      if (permits(permission, verb, name) || (wider !== undefined && permits(permission, wider, name))) return true;
+    }
   }
   return false;
 };

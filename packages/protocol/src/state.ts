@@ -1,6 +1,8 @@
 /** The folded state of a session, and its two plain forms: the snapshot that a store keeps, the view that a member gets. */
 
 import { defaultConfig, type SessionConfig } from "./config.ts";
+import type { Dialog } from "./dialog/dialog.ts";
+import type { Floor } from "./floors/floor.ts";
 import type { MemberId, Offset, Seq, Serial, SessionId, Time, UserId } from "./ids.ts";
 
 /** `connected`; `dropped`: away, comes back by resuming; `gone`: expired, remembered only so that commands stay single. */
@@ -14,6 +16,8 @@ export interface Member {
   readonly presence: Presence;
   /** Since when the presence is what it is. */
   readonly since: Time;
+  /** Offset of the entry that made it so. */
+  readonly changed: Offset;
   /** How often a connection has taken the member up, from 1. */
   readonly incarnation: number;
   /** The highest incarnation from which a command was stored: tokens of older ones are no longer good. 0: of none. */
@@ -21,27 +25,6 @@ export interface Member {
   /** The server process that took it up last. */
   readonly node: string;
   readonly instance?: string;
-}
-
-export interface FloorRequest {
-  /** Offset of the asking. */
-  readonly id: Offset;
-  readonly member: MemberId;
-  readonly at: Time;
-}
-
-export interface Grant {
-  /** Offset of the grant: the fencing number. */
-  readonly fence: Offset;
-  readonly member: MemberId;
-  readonly request: Offset;
-  readonly at: Time;
-  readonly expiresAt?: Time;
-}
-
-export interface Floor {
-  readonly holders: readonly Grant[];
-  readonly queue: readonly FloorRequest[];
 }
 
 export interface SyncPoint {
@@ -66,6 +49,7 @@ export interface SessionState {
   /** Each member's last stored seq: the whole of exactly-once. */
   readonly seqs: ReadonlyMap<MemberId, Seq>;
   readonly floors: ReadonlyMap<string, Floor>;
+  readonly dialog: Dialog;
   /** The serial that the next sync point gets: V(M) of X.225. */
   readonly nextSerial: Serial;
   readonly points: readonly SyncPoint[];
@@ -83,12 +67,11 @@ export const emptyState = (session: SessionId): SessionState => ({
   members: new Map(),
   seqs: new Map(),
   floors: new Map(),
+  dialog: { mode: "full-duplex", proposal: null },
   nextSerial: 1,
   points: [],
   ended: null,
 });
-
-export const emptyFloor: Floor = { holders: [], queue: [] };
 
 /** The state as arrays and plain objects, for any codec. */
 export interface StateRecord extends Omit<SessionState, "members" | "seqs" | "floors"> {

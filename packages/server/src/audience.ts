@@ -278,6 +278,26 @@ export class Audience<C> {
     if (listener !== undefined) this.refuse(listener.connection, { seq: 0, count: 0, error });
   }
 
+  /** Tells a member where the log ends, and everything up to there if it is not behind. */
+  renewed(connection: C, n: number, head: Offset): void {
+    const listener = this.listeners.get(connection);
+    if (listener === undefined) return;
+    const after = Math.max(listener.sent, this.told);
+    const page = listener.mode === "live" && after < this.head ? this.cached(after) : undefined;
+    if (page !== undefined) {
+      const entries = page.filter((entry) => isVisible(entry, listener.member));
+      this.effects.send([connection], { type: "entries", session: this.session, after, upTo: this.head, entries });
+      listener.sent = this.head;
+    }
+    this.effects.send([connection], {
+      type: "renewed",
+      session: this.session,
+      n,
+      head,
+      at: this.effects.now(),
+    });
+  }
+
   /** New entries are in the log. */
   extend(entries: readonly Entry[], state: SessionState): void {
     for (const entry of entries) this.cache.push(redact(entry));

@@ -164,6 +164,9 @@ export class Gateway {
       case "processed":
         place.host.audience.processed(place, frame.offset);
         return;
+      case "renew":
+        place.host.renew(place, frame.n);
+        return;
       case "volatile":
         if (place.member !== undefined) place.host.relay(place.member, frame.event, frame.args, frame.to, place);
         return;

@@ -2,6 +2,7 @@
 
 import {
   type Floor,
+  type FloorChange,
   floorOf,
   fromPayload,
   type Item,
@@ -14,6 +15,7 @@ import {
   type ServerCommand,
   type SessionId,
   type SessionState,
+  type Subject,
   type SyncPoint,
   type Time,
   toPayload,
@@ -37,15 +39,24 @@ export interface ServerMeta extends Stored {
 /** Gets the payload and then the `ServerMeta`. A method's parameters may be narrower than declared, on purpose. */
 export type ServerListener = { call(...args: unknown[]): void }["call"];
 
+/** A floor from the server's side: a chair that is always there. */
 export interface FloorModeration {
-  /** Holders and queue as stored. */
+  /** Holders, queue, turns and counts as stored. */
   get(): Promise<Floor>;
-  /** Gives a waiting member the floor, if there is room. @throws RostrumError FLOOR_NOT_HELD, FLOOR_UNKNOWN */
+  /** Puts a pending request into the queue. @throws RostrumError FLOOR_NOT_REQUESTED, FLOOR_UNKNOWN */
+  accept(member: string): Promise<Stored>;
+  /** Grants a request, if there is room. @throws RostrumError FLOOR_BUSY, FLOOR_NOT_REQUESTED, FLOOR_UNKNOWN */
   grant(member: string): Promise<Stored>;
-  /** Takes a waiting member's request off the queue. @throws RostrumError FLOOR_NOT_HELD, FLOOR_UNKNOWN */
-  deny(member: string): Promise<Stored>;
+  /** Gives the floor to a member who need not have asked. @throws RostrumError FLOOR_BUSY, RECIPIENT_UNKNOWN */
+  give(member: string): Promise<Stored>;
+  /** Takes a request off the queue. @throws RostrumError FLOOR_NOT_REQUESTED, FLOOR_UNKNOWN */
+  deny(member: string, reason?: string): Promise<Stored>;
   /** Takes the floor from its holder. @throws RostrumError FLOOR_NOT_HELD, FLOOR_UNKNOWN */
-  revoke(member: string): Promise<Stored>;
+  revoke(member: string, reason?: string): Promise<Stored>;
+  /** Puts a request at a place in the queue, from 1. @throws RostrumError FLOOR_NOT_REQUESTED */
+  reorder(member: string, position: number): Promise<Stored>;
+  /** Changes how the floor works, for the rest of the session. @throws RostrumError FLOOR_CONFIG_INVALID */
+  configure(change: FloorChange): Promise<Stored>;
 }
 
 export class SessionHandle {
@@ -138,16 +149,26 @@ export class SessionHandle {
   }
 
   floor(name: string): FloorModeration {
-    const moderate =
-      (type: "floor-grant" | "floor-deny" | "floor-revoke") =>
-      (member: string): Promise<Stored> =>
-        this.stored({ type, floor: name, member: memberId(member) });
+    const of = (member: string): { floor: string; member: MemberId } => ({ floor: name, member: memberId(member) });
+    const why = (reason: string | undefined): { reason?: string } => (reason === undefined ? {} : { reason });
     return {
       get: async () => floorOf(await this.state(), name),
-      grant: moderate("floor-grant"),
-      deny: moderate("floor-deny"),
-      revoke: moderate("floor-revoke"),
+      accept: (member) => this.stored({ type: "floor-accept", ...of(member) }),
+      grant: (member) => this.stored({ type: "floor-grant", ...of(member) }),
+      give: (member) => this.stored({ type: "floor-give", ...of(member) }),
+      deny: (member, reason) => this.stored({ type: "floor-deny", ...of(member), ...why(reason) }),
+      revoke: (member, reason) => this.stored({ type: "floor-revoke", ...of(member), ...why(reason) }),
+      reorder: (member, position) => this.stored({ type: "floor-reorder", ...of(member), position }),
+      configure: (change) => this.stored({ type: "floor-configure", floor: name, change }),
     };
+  }
+
+  /**
+   * Proposes a dialog mode or an orderly release to all members. Resolves when the proposal is stored; what comes of it
+   * stands in the state.
+   */
+  propose(subject: Subject, within?: number): Promise<Stored> {
+    return this.stored({ type: "propose", subject, ...(within === undefined ? {} : { within }) });
   }
 
   /** Sets a minor sync point. */

@@ -8,6 +8,7 @@
 import {
   beginDeciding,
   type Deciding,
+  deadlines,
   decided,
   decideInto,
   type Entry,
@@ -16,11 +17,12 @@ import {
   foldAll,
   fromRecord,
   grantOf,
+  guardOf,
   isControl,
+  lastOffset,
   type MemberCommand,
   type MemberId,
   may,
-  nextDeadline,
   type Offset,
   type Refusal,
   RostrumError,
@@ -33,12 +35,15 @@ import {
   toRecord,
 } from "@rostrum/protocol";
 import { Audience, type AudienceEffects } from "./audience.ts";
+import { LeaseWatch } from "./lease-watch.ts";
 import { type Retention, trimLine } from "./retention.ts";
 import type { Appended, Condition, Loaded, Mark, Snapshot } from "./store.ts";
 
 /** What a host does to the world. Every `done` is called once, later or at once. */
 export interface HostEffects<C> extends AudienceEffects<C> {
   now(): Time;
+  /** Milliseconds of a clock that never jumps: by it leases are watched. */
+  elapsed(): number;
   load(done: (result: Loaded | RostrumError) => void): void;
   append(condition: Condition, entries: readonly Entry[], done: (result: Appended | RostrumError) => void): void;
   snapshot(snapshot: Snapshot, done: (error: RostrumError | undefined) => void): void;
@@ -51,6 +56,8 @@ export interface HostEffects<C> extends AudienceEffects<C> {
   alive(node: string): boolean;
   newBirth(): string;
   newMember(): MemberId;
+  /** The session is loaded: from here on `stored` tells what changes. */
+  loaded(state: SessionState): void;
   /** Entries that were stored, for the app on this server. */
   stored(entries: readonly Entry[], state: SessionState): void;
   /** The host has failed and must be thrown away; the next one loads anew. */
@@ -81,6 +88,12 @@ interface Work {
 export interface Result {
   readonly entries: readonly Entry[];
   readonly refusals: readonly Refusal[];
+}
+
+/** A member whose connection was lost, and when, by the wall's clock. */
+interface Absence {
+  readonly incarnation: number;
+  readonly since: Time;
 }
 
 /** A connection that wants in, once the app has said who it is. */
@@ -118,7 +131,8 @@ export class Host<C> {
   private saving = false;
   private deadline: Time = Infinity;
   /** Members of ours that lost their connection, and when. Told to the others only after the flicker. */
-  private readonly absent = new Map<MemberId, { readonly incarnation: number; readonly since: Time }>();
+  private readonly absent = new Map<MemberId, Absence>();
+  private readonly leases: LeaseWatch;
 
   constructor(
     private readonly options: HostOptions,
@@ -126,6 +140,7 @@ export class Host<C> {
   ) {
     this.state = emptyState(options.session);
     this.audience = new Audience(options.session, effects);
+    this.leases = new LeaseWatch(effects);
     effects.load((loaded) => {
       if (loaded instanceof RostrumError) this.fail(loaded);
       else this.restore(loaded);
@@ -144,6 +159,7 @@ export class Host<C> {
       this.queue.length === 0 &&
       this.audience.size === 0 &&
       this.absent.size === 0 &&
+      this.leases.wait() === Infinity &&
       !this.saving
     );
   }
@@ -249,6 +265,22 @@ export class Host<C> {
     }
   }
 
+  /**
+   * Answers where the log ends, once that is known to be so: a member counts the leases of its grants from the moment in
+   * which it asked. Another node may have written what we have not read.
+   */
+  renew(connection: C, n: number): void {
+    if (this.phase === "failed" || this.audience.memberOf(connection) === undefined) return;
+    this.effects.read(this.state.head, 1_000, (entries) => {
+      if (entries instanceof RostrumError || this.phase === "failed") return;
+      const last = entries.at(-1);
+      const head = Math.max(this.state.head, last === undefined ? 0 : lastOffset(last));
+      this.followed(entries);
+      // A full page may not be all that there is; whoever asks will ask again.
+      if (entries.length < 1_000) this.audience.renewed(connection, n, head);
+    });
+  }
+
   /** Passes on what is not logged: at once, to those who are here, or not at all. */
   relay(
     from: MemberId | null,
@@ -258,7 +290,7 @@ export class Host<C> {
     sender?: C,
   ): void {
     const { config, members } = this.state;
-    const guard = Object.hasOwn(config.guards, event) ? config.guards[event] : undefined;
+    const guard = guardOf(this.state, event);
     if (from !== null) {
       const roles = members.get(from)?.roles ?? [];
       if (!may(config, roles, "volatile", event)) return;
@@ -278,6 +310,7 @@ export class Host<C> {
   private miss(member: MemberId, incarnation: number, since: Time): void {
     if (this.state.members.get(member)?.presence !== "connected") return;
     this.absent.set(member, { incarnation, since });
+    this.leases.missed(member, incarnation);
     this.setAlarm();
   }
 
@@ -294,9 +327,13 @@ export class Host<C> {
       // Until the tick is stored the deadline stands in the past; the alarm must not ring for it again.
       this.deadline = Infinity;
       this.submit({ from: null, command: { type: "tick" } }, () => {
-        this.deadline = nextDeadline(this.state);
+        this.deadline = deadlines(this.state).next;
         this.setAlarm();
       });
+    }
+    for (const lease of this.leases.due()) {
+      const { floor, fence, from } = lease;
+      this.submit({ from: null, command: { type: "lapse", floor, fence, from } });
     }
     this.setAlarm();
   }
@@ -315,7 +352,8 @@ export class Host<C> {
   private setAlarm(): void {
     let at = this.deadline;
     for (const { since } of this.absent.values()) at = Math.min(at, since + this.options.flicker);
-    this.effects.alarm(at);
+    // Two clocks do not run alike: a wait of a fraction could be one of many.
+    this.effects.alarm(Math.min(at, this.effects.now() + Math.ceil(this.leases.wait())));
   }
 
   /** Entries that somebody appended. Perhaps ours, perhaps late, perhaps with a hole before them. */
@@ -362,8 +400,9 @@ export class Host<C> {
         answer: () => {},
       });
     }
-    this.deadline = nextDeadline(this.state);
+    this.lookAhead();
     this.phase = "idle";
+    this.effects.loaded(this.state);
     this.nodesChanged();
     for (const arrival of this.waiting.splice(0)) {
       // The birth of a new log is known only when its first entry is stored.
@@ -481,12 +520,19 @@ export class Host<C> {
     return error === undefined ? undefined : { seq: from.seq, count, error };
   }
 
+  /** What has to happen by time, as the state stands. */
+  private lookAhead(): void {
+    const { next, leases } = deadlines(this.state);
+    this.deadline = next;
+    this.leases.follow(leases, this.state.members);
+  }
+
   /** These entries are in the log: make them ours and tell everybody. */
   private advance(entries: readonly Entry[], state: SessionState): void {
     const { control } = this.state;
     this.state = state;
     if (state.control !== control) {
-      this.deadline = nextDeadline(state);
+      this.lookAhead();
       this.setAlarm();
       for (const entry of entries) if (entry.type === "left") this.audience.expel(entry);
       for (const entry of entries)

@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import {
   type Entry,
   type MemberId,
+  matching,
   memberId,
   RostrumError,
   type SessionId,
@@ -13,12 +14,16 @@ import {
 } from "@rostrum/protocol";
 import createDebug from "debug";
 import type { Namespace } from "socket.io";
+import { AutoChair } from "./floors/auto-chair.ts";
+import { type FloorMove, movesIn } from "./floors/moves.ts";
 import { Host, type HostEffects } from "./host.ts";
 import type { Settings } from "./options.ts";
 import type { Seat } from "./seat.ts";
 import { makeToken } from "./token.ts";
 
 const debug: createDebug.Debugger = createDebug("rostrum:host");
+
+export type FloorListener = (move: FloorMove) => void;
 
 export type StoredListener = (entries: readonly Entry[], state: SessionState) => void;
 
@@ -37,13 +42,19 @@ export class Hosts {
   readonly node: string = randomUUID();
   private readonly running = new Map<SessionId, { readonly host: Host<Seat>; readonly stop: () => void }>();
   private readonly listeners = new Map<SessionId, Set<StoredListener>>();
+  private readonly chair: AutoChair;
+  private closed = false;
 
   constructor(
     private readonly nsp: Namespace,
     private readonly settings: Settings,
     private readonly secret: Uint8Array,
+    private readonly floorListeners: ReadonlySet<FloorListener>,
     private readonly onFailure: (session: SessionId, error: RostrumError) => void,
-  ) {}
+  ) {
+    const { chairs, chairWithin } = settings;
+    this.chair = new AutoChair({ chairOf: (floor) => matching(chairs, floor), within: chairWithin });
+  }
 
   get size(): number {
     return this.running.size;
@@ -65,6 +76,7 @@ export class Hosts {
 
   /** Saves every session's state and lets go of all. */
   async close(error: RostrumError): Promise<void> {
+    this.closed = true;
     await Promise.all(
       [...this.running.values()].map(async ({ host, stop }) => {
         await new Promise<void>((resolve) => host.save(resolve));
@@ -73,6 +85,21 @@ export class Hosts {
       }),
     );
     this.running.clear();
+  }
+
+  /** What was stored, or, without entries, what was loaded: for functions in a chair, and for those who follow floors. */
+  private watch(session: SessionId, host: Host<Seat>, entries: readonly Entry[], state: SessionState): void {
+    this.chair.consider(session, host, entries, state);
+    if (this.floorListeners.size === 0) return;
+    for (const move of movesIn(session, entries, state)) {
+      for (const listener of this.floorListeners) {
+        try {
+          listener(move);
+        } catch (cause) {
+          console.error("rostrum: a listener of onFloor threw; the floor goes on.", cause);
+        }
+      }
+    }
   }
 
   private start(session: SessionId): Host<Seat> {
@@ -92,6 +119,7 @@ export class Hosts {
 
     const effects: HostEffects<Seat> = {
       now: Date.now,
+      elapsed: () => performance.now(),
       load: (done) => attempt("load", store.load(session), done),
       append: (condition, entries, done) => attempt("append", store.append(session, condition, entries), done),
       read: (after, limit, done) => attempt("read", store.read(session, after, limit), done),
@@ -115,7 +143,10 @@ export class Hosts {
       alive: (node) => node === this.node || (store.alive?.(node) ?? false),
       newBirth: randomUUID,
       newMember: () => memberId(randomUUID()),
+      // The first may come before the constructor has returned.
+      loaded: (state) => queueMicrotask(() => stopped || this.watch(session, host, [], state)),
       stored: (entries, state) => {
+        if (entries.length > 0) this.watch(session, host, entries, state);
         for (const listener of this.listeners.get(session) ?? []) listener(entries, state);
       },
       failed: (error) => {
@@ -123,6 +154,8 @@ export class Hosts {
         stop();
         if (this.running.get(session)?.host === host) this.running.delete(session);
         this.onFailure(session, error);
+        // What was under way may have been stored: a member that nobody here knows of, and that only we can miss.
+        if (error.retryable) setTimeout(() => this.closed || this.get(session), 2_000 + Math.random() * 3_000).unref();
       },
       send: (seats, frame) => {
         const [only] = seats;

@@ -1,8 +1,11 @@
 /** Rostrum's server: sessions, floors and checkpointed resumption on the Socket.IO server you already have. */
 
 export { type ErrorCode, RostrumError } from "@rostrum/protocol";
+export type { FloorChair, FloorSight, Ruling } from "./floors/auto-chair.ts";
+export { type MediaAdapter, type MediaOptions, mediaFollowsFloor, type PublisherContext } from "./floors/media.ts";
+export type { FloorMove, Holder } from "./floors/moves.ts";
 export type { FloorModeration, ServerListener, ServerMeta, SessionHandle, Stored } from "./handle.ts";
-export type { AuthenticateContext, Identity, SessionsOptions } from "./options.ts";
+export type { AuthenticateContext, FloorOptions, Identity, SessionsOptions } from "./options.ts";
 export type { Retention } from "./retention.ts";
 export { attachSessions, type DrainOptions, type Sessions } from "./sessions.ts";
 export type { Appended, Condition, Loaded, Mark, Snapshot, Store } from "./store.ts";

@@ -1,11 +1,18 @@
 /** What an app says when it attaches sessions to its Socket.IO server, and what that comes to. */
 
 import {
+  configFault,
+  contradiction,
+  type DialogConfig,
   defaultConfig,
+  defaultDialog,
   defaultFloor,
   defaultLimits,
   type FloorConfig,
+  type FloorPolicy,
+  floorConfigOf,
   type History,
+  isToken,
   type Limits,
   type Member,
   type MemberCommand,
@@ -16,6 +23,7 @@ import {
   type Time,
 } from "@rostrum/protocol";
 import type { Socket } from "socket.io";
+import type { FloorChair } from "./floors/auto-chair.ts";
 import { defaultRetention, type Retention } from "./retention.ts";
 import type { Store } from "./store.ts";
 
@@ -40,6 +48,12 @@ export interface AuthenticateContext {
   readonly signal: AbortSignal;
 }
 
+/** A floor's options; see `FloorConfig` for what each means and `defaultFloor` for what it is without. */
+export interface FloorOptions extends Partial<Omit<FloorConfig, "policy">> {
+  /** As data, or a function in the chair. */
+  readonly policy?: FloorPolicy | FloorChair;
+}
+
 export interface SessionsOptions {
   readonly store: Store;
   /**
@@ -48,11 +62,20 @@ export interface SessionsOptions {
    * Without it everybody is let in as a user of their own.
    */
   readonly authenticate?: (context: AuthenticateContext) => Promise<Identity | null> | Identity | null;
-  /** Role → permissions: `emit`, `emit:note`, `volatile`, `floor`, `floor:mic`, `sync`, `moderate`, `end`, `*`. */
+  /**
+   * Role → permissions: `emit`, `volatile`, `sync`, `end`, `dialog`, `floor` (or `request`, `pass`), `moderate` (or `accept`,
+   * `grant`, `deny`, `revoke`, `give`, `take`, `reorder`, `configure`, `priority`, `beneficiary`), `*` for all. With a name or
+   * pattern each concerns that alone: `emit:note`, `moderate:mic`, `floor:cell:*`.
+   */
   readonly roles?: Readonly<Record<string, readonly string[]>>;
-  readonly floors?: Readonly<Record<string, Partial<FloorConfig>>>;
-  /** Event → floor: only a holder may emit it. */
+  /** Floor → how it works. `prefix*` makes a floor of each name that begins so, when it is first asked for. */
+  readonly floors?: Readonly<Record<string, FloorOptions>>;
+  /** Event → floor: only a holder may emit it. `channel:*` guards all events that begin so. */
   readonly guards?: Readonly<Record<string, string>>;
+  /** Lets members negotiate half-duplex and release, and gives the session X.215's tokens as floors (`@data` …). */
+  readonly dialog?: Partial<DialogConfig>;
+  /** Milliseconds that a function in a floor's chair may take; default 5,000. */
+  readonly chairWithin?: number;
   /** The escape hatch: the last word on a member's command, before it is stored. Answer `true`, or why not. Synchronous. */
   readonly authorize?: (context: {
     readonly member: Member;
@@ -69,6 +92,8 @@ export interface SessionsOptions {
     /** Members one user may have attached to this server at once, over all sessions. */
     readonly sessionsPerUser?: number;
     readonly syncPoints?: number;
+    /** Floors in use at once in a session; default 20,000. */
+    readonly floors?: number;
   };
   readonly retention?: Partial<Retention>;
   /** Offsets after which the state is saved; default 1,000. */
@@ -88,6 +113,8 @@ export interface SessionsOptions {
 }
 
 export interface Settings {
+  readonly chairs: Readonly<Record<string, FloorChair>>;
+  readonly chairWithin: number;
   readonly store: Store;
   readonly config: SessionConfig;
   readonly limits: Limits;
@@ -108,32 +135,69 @@ const usage = (message: string): never => {
   throw new RostrumError("USAGE", message);
 };
 
+/** A short hold has a shorter warning than the default, unless one is asked for. */
+const fitting = ({ maxHold, warning }: Partial<FloorConfig>): { warning?: number } =>
+  warning === undefined && maxHold !== undefined && maxHold <= defaultFloor.warning
+    ? { warning: Math.floor(maxHold / 4) }
+    : {};
+
+const checkFloors = (config: SessionConfig): void => {
+  for (const [name, { chair, ...floor }] of Object.entries(config.floors)) {
+    const full: FloorConfig = floor;
+    const fault = configFault({ ...full }) ?? contradiction(full);
+    if (fault !== undefined) usage(`floors: "${name}": ${fault}.`);
+    if (isToken(name) && floorConfigOf(config, name) === undefined) {
+      usage(
+        `floors: "${name}" begins with @, which is for the session's own tokens; they come with the dialog option.`,
+      );
+    }
+    if (chair !== undefined && floorConfigOf(config, chair) === undefined)
+      usage(`floors: "${name}" is chaired by the floor "${chair}", which is not in floors.`);
+  }
+  for (const [event, floor] of Object.entries(config.guards)) {
+    if (floorConfigOf(config, floor) === undefined)
+      usage(`guards: "${event}" is guarded by the floor "${floor}", which is not in floors.`);
+  }
+};
+
 /** @throws RostrumError USAGE for options that contradict themselves. */
 export const settle = (options: SessionsOptions): Settings => {
   const { limits = {}, floors = {}, guards = {}, roles = defaultConfig.roles } = options;
-  const { rate = 1_000, burst = 2_000, members, sessionsPerUser = 100, syncPoints, ...conversation } = limits;
+  const {
+    rate = 1_000,
+    burst = 2_000,
+    members,
+    sessionsPerUser = 100,
+    syncPoints,
+    floors: maxFloors,
+    ...conversation
+  } = limits;
+  const chairs: Record<string, FloorChair> = {};
   const config: SessionConfig = {
-    floors: Object.fromEntries(Object.entries(floors).map(([name, floor]) => [name, { ...defaultFloor, ...floor }])),
+    floors: Object.fromEntries(
+      Object.entries(floors).map(([name, { policy, ...floor }]) => {
+        if (typeof policy === "function") chairs[name] = policy;
+        const asData = typeof policy === "function" ? "chair" : (policy ?? defaultFloor.policy);
+        return [name, { ...defaultFloor, ...floor, policy: asData, ...fitting(floor) }];
+      }),
+    ),
     guards,
     roles,
+    ...(options.dialog === undefined ? {} : { dialog: { ...defaultDialog, ...options.dialog } }),
     history: options.history ?? defaultConfig.history,
     maxMembers: members ?? defaultConfig.maxMembers,
     maxSyncPoints: syncPoints ?? defaultConfig.maxSyncPoints,
+    maxFloors: maxFloors ?? defaultConfig.maxFloors,
     memberGrace: options.memberGrace ?? defaultConfig.memberGrace,
     forgetAfter: options.forgetAfter ?? defaultConfig.forgetAfter,
   };
-  for (const [event, floor] of Object.entries(guards)) {
-    if (!Object.hasOwn(config.floors, floor))
-      usage(`guards: "${event}" is guarded by the floor "${floor}", which is not in floors.`);
-  }
-  for (const [name, { capacity, maxQueue }] of Object.entries(config.floors)) {
-    if (!(capacity >= 1)) usage(`floors: "${name}" has capacity ${capacity}; at least 1 is due.`);
-    if (!(maxQueue >= 0)) usage(`floors: "${name}" has maxQueue ${maxQueue}; at least 0 is due.`);
-  }
+  checkFloors(config);
   if (!(rate > 0 && burst > 0)) usage(`limits: rate ${rate} and burst ${burst} must be above 0.`);
   return {
     store: options.store,
     config,
+    chairs,
+    chairWithin: options.chairWithin ?? 5_000,
     limits: { ...defaultLimits, ...conversation },
     rate,
     burst,

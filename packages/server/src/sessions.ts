@@ -5,7 +5,7 @@ import createDebug from "debug";
 import type { Namespace, Server } from "socket.io";
 import { Gateway } from "./gateway.ts";
 import { SessionHandle } from "./handle.ts";
-import { Hosts } from "./hosts.ts";
+import { type FloorListener, Hosts } from "./hosts.ts";
 import { type SessionsOptions, settle } from "./options.ts";
 
 const debug: createDebug.Debugger = createDebug("rostrum:sessions");
@@ -30,6 +30,14 @@ export interface Sessions {
    * process.on("SIGTERM", async () => { await sessions.drain({ within: 10_000 }); process.exit(0) })
    */
   drain(options: DrainOptions): Promise<void>;
+  /**
+   * Listens to who gets and who loses which floor, in all sessions at work on this server. Told when it is stored; and
+   * once for each floor when its session is loaded, with who holds it. Returns its undo.
+   *
+   * @example
+   * sessions.onFloor(({ session, floor, granted, lost }) => audit(session, floor, granted, lost))
+   */
+  onFloor(listener: FloorListener): () => void;
   /** Counts for a health check. */
   health(): { readonly sessions: number; readonly members: number; readonly draining: boolean };
   /** Lets everybody go, saves, closes the store. */
@@ -55,9 +63,13 @@ export const attachSessions = (io: Server | Namespace, options: SessionsOptions)
       "rostrum: the store keeps everything in memory; nothing outlives this process. Use embeddedStore(folder).",
     );
   }
+  const floorListeners = new Set<FloorListener>();
   const secret = store.secret();
   const hosts = secret.then(
-    (key) => new Hosts(nsp, settings, key, (session, error) => debug("%s: failed: %s", session, error.message)),
+    (key) =>
+      new Hosts(nsp, settings, key, floorListeners, (session, error) =>
+        debug("%s: failed: %s", session, error.message),
+      ),
   );
   // A store that cannot even be opened is told to each who asks; here it must only not kill the process.
   hosts.catch((error: unknown) => debug("the store did not open: %o", error));
@@ -104,6 +116,11 @@ export const attachSessions = (io: Server | Namespace, options: SessionsOptions)
         await new Promise((resolve) => setTimeout(resolve, Math.min(50, Math.max(0, until - Date.now()))));
       }
       await sessions.close();
+    },
+    onFloor: (listener) => {
+      const own: FloorListener = (move) => listener(move);
+      floorListeners.add(own);
+      return () => void floorListeners.delete(own);
     },
     health: () => ({ sessions: running?.size ?? 0, members: gateway.attached, draining }),
     close: () => (closing ??= close()),

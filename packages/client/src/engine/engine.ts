@@ -14,8 +14,12 @@ import {
   foldAll,
   fromRecord,
   fromWire,
+  type Grant,
+  grantOf,
+  guardOf,
   type History,
   type Item,
+  isControl,
   type Limits,
   lastOffset,
   type MemberCommand,
@@ -34,6 +38,7 @@ import {
   toRecord,
   versions,
 } from "@rostrum/protocol";
+import { type HoldingNews, Holdings } from "./holdings.ts";
 import { Outbox, type Outgoing, type Settle } from "./outbox.ts";
 import {
   type Checkpoint,
@@ -81,6 +86,12 @@ export interface EngineEffects {
   /** Something that can be seen from outside has changed. */
   changed(): void;
   resumed(resumption: Resumption): void;
+  /** A floor was got, is about to be taken, or is lost. */
+  holding(news: HoldingNews): void;
+  /** A control entry was folded into the state, whether or not the handlers are that far. */
+  folded(entry: Entry): void;
+  /** A command will not be stored. Told when this is on the disk, so that no later life of the page sends it after all. */
+  refused(error: RostrumError, command: MemberCommand): void;
   volatile(from: MemberId | null, event: string, args: readonly unknown[]): void;
   /** Something is wrong that stops nothing. */
   warn(error: RostrumError): void;
@@ -88,6 +99,8 @@ export interface EngineEffects {
   auth(reason: "open" | "expiring", done: (auth: unknown) => void): void;
   /** Gives the connection up and makes another. */
   reconnect(): void;
+  /** A question was not answered in time: is the connection still there? */
+  doubt(): void;
   newInstance(): string;
 }
 
@@ -125,6 +138,21 @@ export type Phase =
 /** How long an `open` may go without an answer while the connection lives. */
 const openWithin = 20_000;
 const reserveStep = 10_000;
+/** How long a question about leases may go unanswered before the connection is doubted. */
+const renewWithin = 1_500;
+
+/** A moment of which it is known that the log had gone no further than `head`. */
+interface Evidence {
+  readonly at: number;
+  readonly head: Offset;
+}
+
+/** Commands that lie on the disk under one key. */
+interface Chunk {
+  readonly key: Key;
+  readonly seqs: readonly Seq[];
+  open: number;
+}
 
 interface Received {
   readonly entry: Entry;
@@ -153,8 +181,11 @@ export class Engine {
   private reserved: Seq = reserveStep;
   /** Seqs below this are reserved on disk: a page that dies after sending one will not use it again. */
   private reservedOnDisk: Seq = 0;
+  private loaded = false;
   private connected = false;
   private releasing = false;
+  /** A release is on its way: nothing is held any more. */
+  private leaving = false;
   private persistent = true;
 
   private readonly inbox: Received[] = [];
@@ -169,7 +200,23 @@ export class Engine {
   private tail: Entry[] = [];
   private tailKeys: Key[] = [];
   private tailFresh: Entry[] = [];
-  private readonly outboxChunks = new Map<Seq, { readonly key: Key; open: number }>();
+  private readonly outboxChunks = new Map<Seq, Chunk>();
+  /** Seqs that are in chunks on the disk, but refused: a later life of the page must not send them again. */
+  private readonly struck = new Set<Seq>();
+  /** Refusals that the app is told of when they are on the disk. */
+  private untold: (() => void)[] = [];
+  private readonly holdings = new Holdings();
+  private evidence: Evidence[] = [];
+  /** At this moment, at least, the log went no further than what is folded here. */
+  private witnessed = -Infinity;
+  /** Questions about leases under way, by number: when each was sent. */
+  private readonly renewals = new Map<number, number>();
+  private renewed = 0;
+  private asked = -Infinity;
+  /** The server's clock is ahead of ours by at most this much. */
+  private ahead: number | undefined;
+  private openedWith = 0;
+  private phaseAlarm = Infinity;
   private outboxFresh: Outgoing[] = [];
   private removals: Key[] = [];
   private metaDirty = false;
@@ -188,7 +235,14 @@ export class Engine {
 
   /** What the device kept, or `undefined`. Until this is called nothing is sent. */
   load(kept: Kept | undefined): void {
-    if (this.phase.kind !== "loading") return;
+    if (this.loaded) return;
+    this.loaded = true;
+    if (this.phase.kind !== "loading") {
+      // It was over before the disk was read: what lies there goes as well, and nothing is left without its head.
+      if (!this.ended) return;
+      this.removals.push(...(kept?.tailKeys ?? []), ...(kept?.outboxKeys ?? []).map(({ key }) => key));
+      return this.persist();
+    }
     // What was emitted before the disk was read comes after what is on it.
     const early = this.outbox.all();
     if (kept !== undefined) this.takeUp(kept, early);
@@ -215,11 +269,16 @@ export class Engine {
     this.reserved = this.nextSeq + reserveStep;
     for (const { seq } of early) this.outbox.settle(seq);
     this.outboxFresh = [];
-    for (const { seq, command } of outbox)
-      this.outbox.add({ seq, command, bytes: 0, everSent: true, settle: undefined });
+    for (const seq of meta.struck ?? []) this.struck.add(seq);
+    for (const { seq, command } of outbox) {
+      if (this.struck.has(seq)) continue;
+      this.outbox.add({ seq, command, bytes: 0, sentAt: -Infinity, settle: undefined });
+      this.foresee(command);
+    }
     for (const { key, seqs } of outboxKeys) {
-      const chunk = { key, open: seqs.length };
+      const chunk: Chunk = { key, seqs, open: seqs.length };
       for (const seq of seqs) this.outboxChunks.set(seq, chunk);
+      for (const seq of seqs) if (this.struck.has(seq)) this.unchunk(seq);
     }
     for (const { command, bytes, settle } of early) this.enqueue(command, bytes, settle);
     this.tailKeys = [...tailKeys];
@@ -245,7 +304,8 @@ export class Engine {
     this.connected = false;
     if (this.phase.kind === "loading" || this.phase.kind === "closed") return;
     this.phase = { kind: "apart" };
-    this.effects.alarm(Infinity);
+    this.renewals.clear();
+    this.setAlarm(Infinity);
     this.effects.changed();
   }
 
@@ -271,13 +331,21 @@ export class Engine {
       case "refused": {
         const error = fromWire(frame.error);
         if (frame.count === 0) this.effects.warn(error);
-        for (let seq = frame.seq; seq < frame.seq + frame.count; seq += 1)
-          this.settled(seq, (settle) => settle.refused(error));
+        for (let seq = frame.seq; seq < frame.seq + frame.count; seq += 1) this.refuse(seq, error);
         break;
       }
       case "volatile-event":
         if (this.phase.kind === "live") this.effects.volatile(frame.from, frame.event, frame.args);
         break;
+      case "renewed": {
+        const at = this.renewals.get(frame.n);
+        if (at === undefined) break;
+        this.renewals.delete(frame.n);
+        this.ahead = frame.at - at;
+        this.evidence.push({ at, head: frame.head });
+        this.review();
+        break;
+      }
       case "closed":
         this.shut(frame);
         break;
@@ -298,6 +366,45 @@ export class Engine {
     if (this.phase.kind === "apart" && this.phase.retryAt !== undefined && this.phase.retryAt <= now && this.connected)
       this.open();
     else if (this.phase.kind === "opening" && this.phase.since + openWithin <= now) this.effects.reconnect();
+    this.review();
+    this.setAlarm(this.phaseAlarm);
+  }
+
+  /**
+   * Takes a message into the outbox. What a floor guards is sent under the grant that is held now: should that be over
+   * when the message arrives, it is refused, even if the floor is held again by then.
+   * @throws RostrumError FLOOR_NOT_HELD, CLOSED, OUTBOX_FULL; then nothing was taken.
+   */
+  message(item: Item, to: readonly MemberId[] | undefined, bytes: number, settle: Settle): Seq {
+    const floor = this.state.birth === "" ? undefined : guardOf(this.state, item[0]);
+    const fence = floor === undefined ? undefined : this.fenceOn(floor, item[0]);
+    return this.submit(
+      {
+        type: "messages",
+        items: [item],
+        ...(to === undefined ? {} : { to }),
+        ...(fence === undefined ? {} : { fence }),
+      },
+      bytes,
+      settle,
+    );
+  }
+
+  private fenceOn(floor: string, event: string): Offset {
+    const held = this.member === undefined ? undefined : grantOf(this.state, floor, this.member);
+    if (held === undefined || this.holdings.isOver(floor, held.fence)) {
+      throw new RostrumError(
+        "FLOOR_NOT_HELD",
+        `"${event}" is only accepted from a holder of the floor "${floor}", and this member does not hold it; it was not sent.`,
+        { floor, event, fence: null },
+      );
+    }
+    return held.fence;
+  }
+
+  /** The grant under which this member may act on the floor now, if it may. */
+  grantOn(floor: string): Grant | undefined {
+    return this.holdings.of(floor);
   }
 
   /**
@@ -316,6 +423,7 @@ export class Engine {
       );
     }
     const { seq } = this.enqueue(command, bytes, settle);
+    this.foresee(command);
     if (!this.flushing) {
       this.flushing = true;
       this.effects.defer(() => {
@@ -341,6 +449,12 @@ export class Engine {
   release(settle: Settle): void {
     this.submit({ type: "release" }, 0, settle);
     this.releasing = true;
+    this.letGo(new RostrumError("CLOSED", "The session is being released, and with it what was held."));
+  }
+
+  /** What was held is over here. */
+  private letGo(error: RostrumError): void {
+    for (const news of this.holdings.giveUpAll(error)) this.effects.holding(news);
   }
 
   /** At once: what is in the outbox is given up. */
@@ -363,7 +477,8 @@ export class Engine {
     if (this.connected) this.effects.send([{ type: "detach", session: this.options.session }]);
     for (const outgoing of this.outbox.all()) outgoing.settle?.refused(error);
     this.phase = { kind: "closed", error };
-    this.effects.alarm(Infinity);
+    this.letGo(error);
+    this.setAlarm(Infinity);
     this.effects.changed();
   }
 
@@ -383,9 +498,10 @@ export class Engine {
     const since = this.effects.now();
     const phase: Phase = { kind: "opening", since };
     this.phase = phase;
-    this.effects.alarm(since + openWithin);
+    this.setAlarm(since + openWithin);
     this.effects.auth("open", (auth) => {
       if (this.phase !== phase) return;
+      this.openedWith = this.effects.now();
       const { session, history, required } = this.options;
       this.effects.send([
         {
@@ -408,7 +524,8 @@ export class Engine {
   }
 
   private opened(frame: OpenedFrame): void {
-    this.effects.alarm(Infinity);
+    this.setAlarm(Infinity);
+    this.ahead = frame.at - this.openedWith;
     if (frame.outcome.kind === "resumed") this.adopt(frame);
     else this.phase = { kind: "viewing", opened: frame };
     this.effects.changed();
@@ -424,6 +541,8 @@ export class Engine {
     ) {
       // Another life: offsets of the old one mean nothing any more.
       this.life += 1;
+      this.letGo(new RostrumError("FLOOR_REVOKED", "The session's log began anew; what was held is no more.", {}));
+      this.witnessed = -Infinity;
       this.checkpointed = undefined;
       this.processed = frame.start;
       this.forgetTail();
@@ -441,6 +560,7 @@ export class Engine {
     if ("gap" in outcome && outcome.gap !== undefined)
       this.gap = { from: this.gap?.from ?? outcome.gap.from, to: outcome.gap.to };
     this.tokenOnDisk = false;
+    this.evidence = [{ at: this.openedWith, head: frame.head }];
     const resent = this.outbox.rewind(frame.seq);
     this.phase = { kind: "catching-up", opened: frame, from, resent, replayed: 0 };
     this.metaDirty = true;
@@ -467,7 +587,7 @@ export class Engine {
     if (!error.retryable && error.code !== "REPLACED") return this.stop(error);
     const retryAt = this.effects.now() + Math.max(retryAfter ?? 1_000, 50);
     this.phase = { kind: "apart", retryAt };
-    this.effects.alarm(retryAt);
+    this.setAlarm(retryAt);
     this.effects.changed();
   }
 
@@ -475,15 +595,15 @@ export class Engine {
   private loseIdentity(cause: RostrumError): void {
     this.member = this.token = undefined;
     this.instance = this.effects.newInstance();
-    for (const { seq, everSent } of this.outbox.all()) {
-      if (!everSent) continue;
+    for (const { seq, sentAt } of this.outbox.all()) {
+      if (sentAt === undefined) continue;
       const error = new RostrumError(
         "OUTCOME_UNKNOWN",
         `The member was lost (${cause.code}) before command ${seq} was confirmed; whether it was stored is not known.`,
         { seq, code: cause.code },
       );
       this.effects.warn(error);
-      this.settled(seq, (settle) => settle.refused(error));
+      this.refuse(seq, error);
     }
     this.metaDirty = true;
   }
@@ -525,11 +645,19 @@ export class Engine {
     const foldable = news.filter((entry) => entry.offset > before);
     if (foldable.length > 0) this.state = foldAll(this.state, foldable);
     this.received = upTo;
+    for (const entry of foldable) if (isControl(entry)) this.effects.folded(entry);
     for (const entry of news) {
       if (this.phase.kind === "catching-up" && entry.type === "messages") this.phase.replayed += entry.items.length;
       if ("by" in entry && entry.by !== null && entry.by === this.member && entry.seq !== undefined) {
+        // It was decided after it had been sent, so then the log went no further than here.
+        const sentAt = this.outbox.get(entry.seq)?.sentAt;
+        if (sentAt !== undefined) this.evidence.push({ at: sentAt, head: entry.offset });
         for (let index = 0; index < span(entry); index += 1) {
-          this.settled(entry.seq + index, (settle) => settle.stored({ offset: entry.offset + index, at: entry.at }));
+          const stored = { offset: entry.offset + index, at: entry.at };
+          const outgoing = this.settled(entry.seq + index);
+          if (outgoing === undefined) continue;
+          this.foreseen(outgoing.command);
+          outgoing.settle?.stored(stored);
         }
       }
       this.inbox.push({ entry, life: this.life, replayed: false });
@@ -537,6 +665,7 @@ export class Engine {
       this.tailFresh.push(entry);
     }
     this.metaDirty = true;
+    if (this.state.control !== this.reviewed || this.evidence.length > 0) this.review();
     this.afterEntries();
     this.proceed();
     const left = news.find((entry) => entry.type === "left" && entry.member === this.member);
@@ -568,9 +697,10 @@ export class Engine {
               `Command ${seq} reached the server, but the log no longer tells whether it was stored.`,
               { seq },
             );
-      this.settled(seq, (settle) => settle.refused(error));
+      this.refuse(seq, error);
     }
     this.phase = { kind: "live" };
+    this.review();
     const { kind } = outcome;
     this.effects.resumed({
       outcome: kind,
@@ -643,7 +773,7 @@ export class Engine {
       this.reserved = this.nextSeq + reserveStep;
       this.metaDirty = true;
     }
-    const outgoing: Outgoing = { seq, command, bytes, everSent: false, settle };
+    const outgoing: Outgoing = { seq, command, bytes, sentAt: undefined, settle };
     this.outbox.add(outgoing);
     this.outboxFresh.push(outgoing);
     return outgoing;
@@ -651,26 +781,49 @@ export class Engine {
 
   private flush(): void {
     if (this.phase.kind !== "live" || !this.tokenOnDisk) return;
-    const frames = this.outbox.take(this.options.session, this.limits, this.reservedOnDisk);
+    const frames = this.outbox.take(this.options.session, this.limits, this.reservedOnDisk, this.effects.now());
     if (frames.length > 0) this.effects.send(frames);
   }
 
-  private settled(seq: Seq, tell: (settle: Settle) => void): void {
+  /** The command is decided. Its place on the disk is free as soon as its neighbours there are decided too. */
+  private settled(seq: Seq): Outgoing | undefined {
     const outgoing = this.outbox.settle(seq);
-    if (outgoing === undefined) return;
+    if (outgoing !== undefined) this.unchunk(seq);
+    return outgoing;
+  }
+
+  private unchunk(seq: Seq): void {
     const chunk = this.outboxChunks.get(seq);
-    if (chunk !== undefined) {
-      this.outboxChunks.delete(seq);
-      chunk.open -= 1;
-      if (chunk.open === 0) this.removals.push(chunk.key);
-    }
-    if (outgoing.settle !== undefined) tell(outgoing.settle);
+    if (chunk === undefined) return;
+    this.outboxChunks.delete(seq);
+    chunk.open -= 1;
+    if (chunk.open > 0) return;
+    this.removals.push(chunk.key);
+    for (const each of chunk.seqs) this.struck.delete(each);
+    this.metaDirty = true;
+  }
+
+  /** It was refused, and stays so: what is on the disk must not be sent by a later life of the page. */
+  private refuse(seq: Seq, error: RostrumError): void {
+    const kept = this.outboxChunks.has(seq) && this.persistent;
+    if (kept) this.struck.add(seq);
+    const outgoing = this.settled(seq);
+    if (outgoing === undefined) return;
+    this.foreseen(outgoing.command, error);
+    const tell = (): void => {
+      outgoing.settle?.refused(error);
+      this.effects.refused(error, outgoing.command);
+    };
+    if (!kept) return tell();
+    this.metaDirty = true;
+    this.untold.push(tell);
   }
 
   /** It cannot go on until somebody acts: what is on the disk stays there, what waits goes on waiting. */
   private stop(error: RostrumError): void {
     this.phase = { kind: "closed", error };
-    this.effects.alarm(Infinity);
+    this.letGo(error);
+    this.setAlarm(Infinity);
     this.effects.changed();
   }
 
@@ -699,14 +852,18 @@ export class Engine {
         `The answer to command ${seq} was lost; the session was released after it was decided.`,
         { seq },
       );
-    for (const { seq, command, everSent } of this.outbox.all()) {
-      this.settled(seq, (settle) =>
-        released && command.type === "release"
-          ? settle.stored({ offset: this.received, at: this.state.at })
-          : settle.refused(released && everSent ? unknown(seq) : error),
-      );
+    for (const { seq, command, sentAt, settle } of this.outbox.all()) {
+      this.settled(seq);
+      if (released && command.type === "release") {
+        settle?.stored({ offset: this.received, at: this.state.at });
+        continue;
+      }
+      const why = released && sentAt !== undefined ? unknown(seq) : error;
+      settle?.refused(why);
+      this.effects.refused(why, command);
     }
-    this.effects.alarm(Infinity);
+    this.letGo(error);
+    this.setAlarm(Infinity);
     this.forgetTail();
     this.ended = true;
     this.persist();
@@ -714,6 +871,100 @@ export class Engine {
   }
 
   private ended = false;
+
+  // ---- floors ----
+
+  /** The latest that the server's clock can show now; `undefined` before it was heard of. */
+  get serverTime(): number | undefined {
+    return this.ahead === undefined ? undefined : this.effects.now() + this.ahead;
+  }
+
+  /** Offset of the last control entry that was looked at. */
+  private reviewed: Offset = -1;
+
+  /** What we hold, as things stand now, and what has to be asked to go on believing it. */
+  private review(): void {
+    if (this.phase.kind === "closed" || this.phase.kind === "loading" || this.leaving) return;
+    this.reviewed = this.state.control;
+    const now = this.effects.now();
+    this.evidence = this.evidence.filter(({ at, head }) => {
+      if (head > this.received) return true;
+      this.witnessed = Math.max(this.witnessed, at);
+      return false;
+    });
+    const serverTime = this.ahead === undefined ? this.state.at : now + this.ahead;
+    const times = { now, witnessed: this.witnessed, serverTime };
+    const over: { readonly floor: string; readonly fence: Offset }[] = [];
+    const news = this.holdings.update(this.state, this.member, times, (floor, fence) => over.push({ floor, fence }));
+    this.renew(now);
+    this.setAlarm(this.phaseAlarm);
+    for (const each of news) this.effects.holding(each);
+    for (const { floor, fence } of over) this.confirm(floor, fence);
+  }
+
+  /** What a command will end is over here as soon as it is on its way. */
+  private foresee(command: MemberCommand): void {
+    const { holdings } = this;
+    // Also if it was asked for in an earlier life of the page: what we are granted from here on is not for us.
+    if (command.type === "release") this.leaving = true;
+    if (command.type === "floor-release" || command.type === "floor-pass") {
+      const news = holdings.giveUp(command.fence);
+      if (news !== undefined) this.effects.holding(news);
+    } else if (command.type === "floor-cancel" && command.for === undefined) {
+      // To cancel a request that was granted meanwhile is to release it.
+      for (const news of holdings.refrain(command.floor)) this.effects.holding(news);
+    }
+  }
+
+  private isStillOurs({ fence }: Extract<MemberCommand, { type: "floor-pass" }>, { code }: RostrumError): boolean {
+    const ends = ({ command }: Outgoing): boolean =>
+      (command.type === "floor-release" || command.type === "floor-pass") && command.fence === fence;
+    return code !== "FLOOR_NOT_HELD" && !this.outbox.all().some(ends);
+  }
+
+  /** The command is decided: what was foreseen has come, or will not. */
+  private foreseen(command: MemberCommand, error?: RostrumError): void {
+    if (command.type === "floor-cancel" && command.for === undefined) this.holdings.unrefrain(command.floor);
+    // It could not be passed on, so it is ours as before.
+    else if (command.type === "floor-pass" && error !== undefined && this.isStillOurs(command, error))
+      this.holdings.takeBack(command.fence);
+    else return;
+    this.review();
+  }
+
+  /** The server is told that a grant is over here: only then is its place free before the lease is. */
+  private confirm(floor: string, fence: Offset): void {
+    if (this.releasing || this.over) return;
+    try {
+      this.submit({ type: "floor-release", floor, fence }, 64, { queued: noted, stored: noted, refused: noted });
+    } catch {
+      // No room in the outbox: then the lease has to run out.
+    }
+  }
+
+  private renew(now: number): void {
+    if (this.phase.kind !== "live" || this.holdings.stale > now) return;
+    if (this.renewals.size > 0 && this.asked + renewWithin > now) return;
+    if (this.renewals.size > 0) this.effects.doubt();
+    if (this.renewals.size >= 8) this.renewals.clear();
+    this.renewed += 1;
+    this.asked = now;
+    this.renewals.set(this.renewed, now);
+    this.effects.send([{ type: "renew", session: this.options.session, n: this.renewed }]);
+  }
+
+  /** The engine has one alarm, for what its phase waits for and for its leases. */
+  private setAlarm(phaseAlarm: number): void {
+    this.phaseAlarm = phaseAlarm;
+    const { next, stale } = this.holdings;
+    const ask =
+      this.phase.kind !== "live"
+        ? Infinity
+        : this.renewals.size === 0
+          ? stale
+          : Math.max(stale, this.asked + renewWithin);
+    this.effects.alarm(Math.min(phaseAlarm, next, ask));
+  }
 
   // ---- the disk ----
 
@@ -726,7 +977,7 @@ export class Engine {
 
   /** Writes what has changed as one transaction; what changes meanwhile goes into the next. */
   private persist(): void {
-    if (this.committing || this.phase.kind === "loading") return;
+    if (this.committing || !this.loaded) return;
     const set: (readonly [Key, unknown])[] = [];
     let tailWritten: Key | undefined;
     if (this.ended) {
@@ -742,7 +993,7 @@ export class Engine {
     this.outboxFresh = [];
     const [first] = fresh;
     if (first !== undefined) {
-      const chunk = { key: outboxKey(first.seq), open: fresh.length };
+      const chunk: Chunk = { key: outboxKey(first.seq), seqs: fresh.map(({ seq }) => seq), open: fresh.length };
       for (const { seq } of fresh) this.outboxChunks.set(seq, chunk);
       set.push([chunk.key, fresh.map(({ seq, command }): Queued => ({ seq, command }))]);
     }
@@ -758,7 +1009,12 @@ export class Engine {
     const written = new Set(set.map(([key]) => key));
     const remove = [...new Set(this.removals)].filter((key) => !written.has(key));
     for (const { settle } of answered) settle?.queued();
-    if (set.length === 0 && remove.length === 0) return;
+    const refusals = this.untold;
+    this.untold = [];
+    if (set.length === 0 && remove.length === 0) {
+      for (const tell of refusals) tell();
+      return;
+    }
     this.removals = [];
     this.metaDirty = false;
     this.committing = true;
@@ -773,6 +1029,7 @@ export class Engine {
       this.reservedOnDisk = Math.max(this.reservedOnDisk, this.persistent ? reserved : Infinity);
       if (token === this.token && token !== undefined) this.tokenOnDisk = true;
       if (this.persistent) for (const { settle } of fresh) settle?.queued();
+      for (const tell of refusals) tell();
       this.flush();
       this.credit();
       this.persist();
@@ -792,9 +1049,12 @@ export class Engine {
       checkpoint: this.checkpointed,
       gap: this.gap,
       reserved: this.reserved,
+      ...(this.struck.size === 0 ? {} : { struck: [...this.struck] }),
     };
   }
 }
+
+const noted = (): void => {};
 
 /** The part of an entry that lies after an offset. */
 const after = (entry: Entry, offset: Offset): Entry => {

@@ -5,7 +5,6 @@ import type {
   Item,
   Limits,
   MemberCommand,
-  MemberId,
   Offset,
   RostrumError,
   Seq,
@@ -31,8 +30,8 @@ export interface Outgoing {
   /** One command; a `messages` command here has one item. */
   readonly command: MemberCommand;
   readonly bytes: number;
-  /** Ever handed to a connection, in this page's life or, if it was read from disk, perhaps in an earlier one. */
-  everSent: boolean;
+  /** When it was first handed to a connection; `-Infinity`: perhaps, in an earlier life of the page. */
+  sentAt: number | undefined;
   readonly settle: Settle | undefined;
 }
 
@@ -84,11 +83,11 @@ export class Outbox {
     this.sent.clear();
     this.underWay = this.underWayBytes = 0;
     this.unsent = [...this.open.values()].filter(({ seq }) => seq > stored);
-    return this.unsent.filter(({ everSent }) => everSent).length;
+    return this.unsent.filter(({ sentAt }) => sentAt !== undefined).length;
   }
 
   /** What may be sent now: frames of consecutive seqs below `below`, as much as the window has room for. */
-  take(session: SessionId, limits: Limits, below: Seq): readonly CommandsFrame[] {
+  take(session: SessionId, limits: Limits, below: Seq, now: number): readonly CommandsFrame[] {
     const frames: CommandsFrame[] = [];
     let taken = 0;
     while (taken < this.unsent.length) {
@@ -96,7 +95,7 @@ export class Outbox {
       let first: Seq | undefined;
       let next = 0;
       let bytes = 0;
-      let run: { readonly items: Item[]; readonly to: readonly MemberId[] | undefined } | undefined;
+      let run: { readonly items: Item[]; readonly like: Messages } | undefined;
       for (; taken < this.unsent.length; taken += 1) {
         const outgoing = this.unsent[taken] as Outgoing;
         if (!this.open.has(outgoing.seq)) continue;
@@ -112,17 +111,13 @@ export class Outbox {
         if (command.type !== "messages") {
           run = undefined;
           commands.push(command);
-        } else if (run !== undefined && sameRecipients(run.to, command.to)) {
+        } else if (run !== undefined && alike(run.like, command)) {
           run.items.push(...command.items);
         } else {
-          run = { items: [...command.items], to: command.to };
-          commands.push({
-            type: "messages",
-            items: run.items,
-            ...(command.to === undefined ? {} : { to: command.to }),
-          });
+          run = { items: [...command.items], like: command };
+          commands.push({ ...command, items: run.items });
         }
-        outgoing.everSent = true;
+        outgoing.sentAt ??= now;
         this.sent.add(outgoing.seq);
         this.underWay += 1;
         this.underWayBytes += outgoing.bytes;
@@ -135,5 +130,10 @@ export class Outbox {
   }
 }
 
-const sameRecipients = (a: readonly MemberId[] | undefined, b: readonly MemberId[] | undefined): boolean =>
-  a === b || (a !== undefined && b !== undefined && a.length === b.length && a.every((id, index) => id === b[index]));
+type Messages = Extract<MemberCommand, { type: "messages" }>;
+
+/** Whether they can travel as one command: to the same members, under the same grant. */
+const alike = (a: Messages, b: Messages): boolean =>
+  a.fence === b.fence &&
+  (a.to === b.to ||
+    (a.to !== undefined && a.to.length === b.to?.length && a.to.every((id, index) => id === b.to?.[index])));

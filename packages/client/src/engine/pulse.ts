@@ -46,13 +46,11 @@ export class Pulse {
     return { ping: this.n };
   }
 
-  /** An answer. Tells when its question was sent: until then, at least, the server had us. */
-  answered(n: number, now: number): number | undefined {
-    if (this.outstanding?.n !== n) return undefined;
-    const { sentAt } = this.outstanding;
+  /** An answer to the last question. */
+  answered(n: number, now: number): void {
+    if (this.outstanding?.n !== n) return;
     this.outstanding = undefined;
     this.nextAt = now + this.options.every;
-    return sentAt;
   }
 }
 

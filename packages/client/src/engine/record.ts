@@ -34,6 +34,8 @@ export interface Meta {
   readonly gap: Gap | undefined;
   /** Seqs below this may have been used, even if the outbox does not show them. */
   readonly reserved: Seq;
+  /** Seqs that are among the queued commands, but were refused. */
+  readonly struck?: readonly Seq[];
 }
 
 /** A command that the server has not confirmed. */

@@ -1,0 +1,225 @@
+/**
+ * What this member believes it holds. Pure: fed with the folded state and with what proves that it is not outdated.
+ *
+ * A grant is believed for its lease, counted from the latest moment of which it is known that the server's log stood no
+ * further than what is folded here: the sending of a question that was answered, never the arrival of an answer. The
+ * server gives the place to nobody else before the same lease is over, counted from later. So whichever direction of the
+ * link is dead, and whatever the clocks show, this side stops first (TS 24.380; the rule of leases).
+ */
+
+import {
+  floorConfigIn,
+  type Grant,
+  type MemberId,
+  type Offset,
+  RostrumError,
+  type SessionState,
+  type Time,
+} from "@rostrum/protocol";
+
+/** What a holder is told of its grant, once each. */
+export type HoldingNews =
+  | { readonly kind: "held"; readonly floor: string; readonly grant: Grant }
+  /** Its end is announced, or near: it may go on until `at` by the server's clock. */
+  | { readonly kind: "ending"; readonly floor: string; readonly grant: Grant; readonly error: RostrumError }
+  | { readonly kind: "lost"; readonly floor: string; readonly grant: Grant; readonly error: RostrumError };
+
+/** What time has to do with it. All in milliseconds; `now` and `witnessed` by this device's monotonic clock. */
+export interface Times {
+  readonly now: number;
+  /** At that moment, at least, the log went no further than what is folded here; `-Infinity`: of no moment is it known. */
+  readonly witnessed: number;
+  /** The latest that the server's clock can show now. */
+  readonly serverTime: Time;
+}
+
+/** In a longer queue a grant has to be asked about when it comes: one round trip more, and much less talk before. */
+const fewWaiting = 8;
+
+interface Holding {
+  readonly floor: string;
+  grant: Grant;
+  warned: boolean;
+}
+
+/** The client stops this much before the server may reassign: clocks do not run at quite the same rate. */
+const margin = (lease: number): number => Math.min(250, lease / 4);
+
+const ended = (floor: string, { fence }: Grant, reason: string, words: string): RostrumError =>
+  new RostrumError("FLOOR_REVOKED", `The floor "${floor}" is no longer held under fence ${fence}: ${words}.`, {
+    floor,
+    fence,
+    reason,
+  });
+
+const endingSoon = (floor: string, { fence, expiresAt = 0, ending }: Grant): RostrumError => {
+  const { reason, at } = ending ?? { reason: "hold-limit", at: expiresAt };
+  return new RostrumError(
+    "FLOOR_ENDING",
+    `The floor "${floor}" will be taken away soon: ${reason}. Finish what you say.`,
+    {
+      floor,
+      fence,
+      reason,
+      endsAt: at,
+    },
+  );
+};
+
+export class Holdings {
+  private readonly believed = new Map<Offset, Holding>();
+  /** Fences that are over for us, whatever the state says; kept as long as it says it. */
+  private readonly over = new Set<Offset>();
+  /** When `update` has something to do without any news. */
+  next: number = Infinity;
+  /** Until when something has to prove that we still hold what we hold; `Infinity`: nothing is held. */
+  stale: number = Infinity;
+
+  /** The grant under which the member may act on the floor, if it may. */
+  of(floor: string): Grant | undefined {
+    for (const holding of this.believed.values()) if (holding.floor === floor) return holding.grant;
+    return undefined;
+  }
+
+  /** Whether the grant is over here, by our own doing or because it could no longer be trusted. */
+  isOver(floor: string, fence: Offset): boolean {
+    return this.over.has(fence) || this.refrained.has(floor);
+  }
+
+  /** The holder gives it up: it is not believed again. */
+  giveUp(fence: Offset): HoldingNews | undefined {
+    const holding = this.believed.get(fence);
+    this.over.add(fence);
+    if (holding === undefined) return undefined;
+    return this.lose(holding, ended(holding.floor, holding.grant, "released", "it was released"));
+  }
+
+  /** The giving up came to nothing. */
+  takeBack(fence: Offset): void {
+    this.over.delete(fence);
+  }
+
+  /** Whatever comes of the request for this floor is not wanted, until `unrefrain`. */
+  refrain(floor: string): readonly HoldingNews[] {
+    this.refrained.set(floor, (this.refrained.get(floor) ?? 0) + 1);
+    return [...this.believed.values()]
+      .filter((holding) => holding.floor === floor)
+      .map((holding) => this.lose(holding, ended(floor, holding.grant, "released", "it was given up")));
+  }
+
+  unrefrain(floor: string): void {
+    const left = (this.refrained.get(floor) ?? 0) - 1;
+    if (left > 0) this.refrained.set(floor, left);
+    else this.refrained.delete(floor);
+  }
+
+  private readonly refrained = new Map<string, number>();
+
+  /** Gives everything up, for instance because the session is over here. */
+  giveUpAll(error: RostrumError): readonly HoldingNews[] {
+    for (const fence of this.believed.keys()) this.over.add(fence);
+    this.next = this.stale = Infinity;
+    return [...this.believed.values()].map((holding) => this.lose(holding, error));
+  }
+
+  /** What has changed. `confirm` is called for each grant that is over here, and of which the server should know it. */
+  update(
+    state: SessionState,
+    self: MemberId | undefined,
+    times: Times,
+    confirm: (floor: string, fence: Offset) => void,
+  ): readonly HoldingNews[] {
+    const news: HoldingNews[] = [];
+    const present = new Set<Offset>();
+    this.next = this.stale = Infinity;
+    if (self !== undefined) {
+      for (const [floor, { holders, queue }] of state.floors) {
+        // Who is about to be granted is ready to believe it at once.
+        if (queue.length <= fewWaiting && queue.some(({ member }) => member === self)) {
+          this.stale = Math.min(this.stale, times.witnessed + (floorConfigIn(state, floor)?.grace ?? Infinity) / 3);
+        }
+        for (const grant of holders) {
+          if (grant.member !== self) continue;
+          present.add(grant.fence);
+          if (grant.revoked === undefined) {
+            const { warning = 0 } = floorConfigIn(state, floor) ?? {};
+            this.judge(floor, grant, warning, times, news, confirm);
+          } else if (!this.confirmed.has(grant.fence)) {
+            this.over.add(grant.fence);
+            this.confirmed.add(grant.fence);
+            confirm(floor, grant.fence);
+          }
+        }
+      }
+    }
+    for (const holding of this.believed.values()) {
+      const { fence } = holding.grant;
+      if (present.has(fence) && !this.over.has(fence)) continue;
+      this.over.add(fence);
+      news.push(this.lose(holding, ended(holding.floor, holding.grant, "revoked", "it was revoked")));
+    }
+    // What is not told of yet may still come; what was told of and is gone will not come again.
+    const isPast = (fence: Offset): boolean => fence <= state.head && !present.has(fence);
+    for (const fence of this.over) if (isPast(fence)) this.over.delete(fence);
+    for (const fence of this.confirmed) if (isPast(fence)) this.confirmed.delete(fence);
+    return news;
+  }
+
+  /** Grants of whose end the server has been told. */
+  private readonly confirmed = new Set<Offset>();
+
+  private judge(
+    floor: string,
+    grant: Grant,
+    warning: number,
+    { now, witnessed, serverTime }: Times,
+    news: HoldingNews[],
+    confirm: (floor: string, fence: Offset) => void,
+  ): void {
+    const { fence, lease, expiresAt = Infinity, ending } = grant;
+    if (this.over.has(fence) || this.refrained.has(floor)) return;
+    const room = margin(lease);
+    const trusted = witnessed + lease - room - now;
+    const limit = Math.min(expiresAt, ending?.at ?? Infinity) - serverTime - room;
+    const left = Math.min(trusted, limit);
+    const known = this.believed.get(fence);
+    if (left <= 0) {
+      // Not believed yet, and not proven: that comes with the answer to the next question.
+      if (known === undefined && limit > 0) {
+        this.stale = Math.min(this.stale, now);
+        return;
+      }
+      this.over.add(fence);
+      this.confirmed.add(fence);
+      if (known !== undefined) {
+        const error =
+          trusted <= limit
+            ? ended(floor, grant, "untrusted", "the link has been down for so long that it can no longer be trusted")
+            : ended(floor, grant, ending?.reason ?? "hold-limit", "its time was over");
+        news.push(this.lose(known, error));
+      }
+      confirm(floor, fence);
+      return;
+    }
+    const holding = known ?? { floor, grant, warned: false };
+    holding.grant = grant;
+    if (known === undefined) {
+      this.believed.set(fence, holding);
+      news.push({ kind: "held", floor, grant });
+    }
+    const due = ending !== undefined ? 0 : expiresAt - warning - serverTime;
+    if (!holding.warned && due <= 0) {
+      holding.warned = true;
+      news.push({ kind: "ending", floor, grant, error: endingSoon(floor, grant) });
+    }
+    this.next = Math.min(this.next, now + left, holding.warned ? Infinity : now + due);
+    // Asked for early enough that one question may get lost.
+    this.stale = Math.min(this.stale, witnessed + lease / 3);
+  }
+
+  private lose(holding: Holding, error: RostrumError): HoldingNews {
+    const { floor, grant } = holding;
+    this.believed.delete(grant.fence);
+    return { kind: "lost", floor, grant, error };
+  }
+}
