@@ -1,10 +1,10 @@
 /** Who is on air, for how long still, and who waits: what everybody sees of the floor. */
 
+import type { Floor, FloorWaiting } from "@rostrum/client";
 import { find, KeyedList, make, setText } from "./dom.ts";
-import type { Floor, FloorWaiting, Priority } from "./floor-shim.ts";
 import { clock, isEnding } from "./time.ts";
 
-const priorities: Readonly<Record<Priority, string>> = {
+const priorities: Readonly<Record<FloorWaiting["priority"], string>> = {
   2: "highest priority",
   1: "high priority",
   0: "",

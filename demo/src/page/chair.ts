@@ -1,9 +1,8 @@
 /** The chair's console: who asks, who speaks, who has spoken, and how the floor is given. */
 
-import type { MemberView } from "@rostrum/client";
+import type { Floor, FloorTurn, FloorWaiting, MemberView } from "@rostrum/client";
 import { particulars } from "./air.ts";
 import { find, KeyedList, make, setText } from "./dom.ts";
-import type { EndReason, Floor, FloorTurn, FloorWaiting } from "./floor-shim.ts";
 import { clock } from "./time.ts";
 
 export interface ChairHost {
@@ -20,7 +19,7 @@ interface Person {
   readonly waiting: FloorWaiting | undefined;
 }
 
-const ends: Readonly<Record<EndReason, string>> = {
+const ends: Readonly<Record<FloorTurn["ended"], string>> = {
   released: "gave it up",
   passed: "passed it on",
   "hold-limit": "time was over",
@@ -117,7 +116,7 @@ export class Chair {
   render(): void {
     const view = this.floor.get();
     const self = this.host.self();
-    this.section.hidden = self === undefined || !view.chairs.includes(self);
+    this.section.hidden = self === undefined || !view.chairs.some((chair) => chair === self);
     // A chair takes the floor; it need not say why.
     this.plea.hidden = !this.section.hidden;
     if (this.section.hidden) return;

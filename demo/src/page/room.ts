@@ -1,11 +1,10 @@
 /** One member's page of the voice and video room: connects the session, the call, the floor and what is on the page. */
 
-import { createClient, type Session } from "@rostrum/client";
+import { createClient, type FloorWaiting, gate, type Session } from "@rostrum/client";
 import { Air } from "./air.ts";
 import { Call, type Signal } from "./call.ts";
 import { Chair } from "./chair.ts";
 import { find, setText } from "./dom.ts";
-import { floorOf, gate, type Priority } from "./floor-shim.ts";
 import { openMedia } from "./media.ts";
 import { Talk } from "./talk.ts";
 import { type Tile, Tiles } from "./tiles.ts";
@@ -29,7 +28,7 @@ const client = createClient({
   heartbeat: { every: 2_000, within: 2_000 },
 });
 const session: Session<Events> = client.session<Events>(query.get("session") ?? "voice-room");
-const floor = floorOf(session, "air");
+const floor = session.floor("air");
 const live = (): boolean => session.status.get().phase === "live";
 const over = (): boolean => session.status.get().phase === "closed";
 const nameOf = (member: string): string => {
@@ -93,7 +92,7 @@ const priority = find("priority", HTMLSelectElement);
 const turn = new Turn(floor, {
   plea: () => {
     const text = reason.value.trim();
-    return { priority: Number(priority.value) as Priority, ...(text === "" ? {} : { reason: text }) };
+    return { priority: Number(priority.value) as FloorWaiting["priority"], ...(text === "" ? {} : { reason: text }) };
   },
   tell,
   self: () => session.member,

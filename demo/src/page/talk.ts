@@ -1,7 +1,7 @@
 /** The Talk button: held by pointer or by Space, or pressed once by people who can't hold. */
 
+import type { Floor } from "@rostrum/client";
 import { find, setText } from "./dom.ts";
-import type { Floor } from "./floor-shim.ts";
 import { clock, isEnding } from "./time.ts";
 import type { Turn } from "./turn.ts";
 

@@ -1,6 +1,6 @@
 /** Times in words, and how near a turn's end is. */
 
-import type { FloorView } from "./floor-shim.ts";
+import type { FloorView } from "@rostrum/client";
 
 /** m:ss, rounded up: 0:00 is the end itself. */
 export const clock = (ms: number): string => {

@@ -1,11 +1,10 @@
 /** This member's own wish for the floor: asked for, held, given up. Knows no button. */
 
-import { RostrumError } from "@rostrum/client";
-import type { Floor, Grant, Priority } from "./floor-shim.ts";
+import { type Floor, type Grant, type RequestOptions, RostrumError } from "@rostrum/client";
 
 export interface TurnHost {
   /** What goes with the request. */
-  readonly plea: () => { readonly reason?: string; readonly priority?: Priority };
+  readonly plea: () => Pick<RequestOptions, "reason" | "priority">;
   /** Something that this member should be told. */
   readonly tell: (text: string) => void;
   readonly self: () => string | undefined;
@@ -132,7 +131,7 @@ const soon = (error: unknown): string =>
 /** An outcome in words for people. */
 const why = (error: unknown, otherwise: string): string => {
   if (!(error instanceof RostrumError)) return otherwise;
-  const { code, details } = error as { readonly code: string; readonly details: RostrumError["details"] };
+  const { code, details } = error;
   const reason = typeof details["reason"] === "string" ? details["reason"] : "";
   if (code === "FLOOR_DENIED") return reason === "" ? "Your request was denied." : `Your request was denied: ${reason}`;
   return ends[reason] ?? refusals[code] ?? otherwise;

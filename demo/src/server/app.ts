@@ -24,7 +24,7 @@ const sessions = attachSessions(io.of("/rostrum"), {
     // It is a demo: whoever says so is the chair. An app looks that up.
     return role === "member" || role === "chair" ? { user: name, name, roles: [role] } : null;
   },
-  roles: { chair: ["*"], member: ["emit", "volatile", "floor", "sync"] },
+  roles: { chair: ["*"], member: ["emit", "volatile", "floor", "sync", "priority"] },
   floors: {
     mic: { capacity: 1, maxHold: 60_000, grace: 8_000 },
     air: { capacity: 1, maxHold: 30_000, grace: 8_000 },
