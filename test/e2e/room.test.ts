@@ -169,9 +169,11 @@ describe("the voice and video room", () => {
   const letGo = (name: Name): Promise<void> => talk(name).dispatchEvent("keyup", { key: " " });
   const network = (name: Name, mode: string): Promise<void> =>
     page.getByTestId(`${name}-${mode}`).check({ force: true });
-  const shot = async (name: string): Promise<void> => {
-    if (process.env["SHOTS"] === "1")
-      await page.screenshot({ path: join(images, `${name}.png`), animations: "disabled" });
+  /** Of the stage, or of one pane alone. */
+  const shot = async (picture: string, pane?: Name): Promise<void> => {
+    if (process.env["SHOTS"] !== "1") return;
+    const subject = pane === undefined ? page : page.locator(`iframe[name="${pane}"]`);
+    await subject.screenshot({ path: join(images, `${picture}.png`), animations: "disabled" });
   };
 
   it("brings up a mesh in which nobody is heard", async () => {
@@ -402,14 +404,41 @@ describe("the voice and video room", () => {
     await order("Bob", "give");
     await says("Bob", "notice", "The chair gave you the floor");
     await onlyHeard("Bob");
-    await shot("room-chair");
     await frame("Cy").getByTestId("take").click();
-    await says("Bob", "notice", "The chair takes the floor over");
+    await says("Bob", "notice", "The chair takes the floor");
     await onlyHeard("Cy");
+    await talk("Ada").click();
+    await says("Ada", "talk", "Waiting for the chair");
+    await page.setViewportSize({ width: 1440, height: 1180 });
+    await shot("room-chair", "Cy");
     await talk("Cy").click();
     await nobodyHeard();
     await says("Cy", "turns", "taken over");
     await says("Cy", "spoken", "Ada");
+  });
+
+  it("orders the queue as the chair has it, and refuses at once where nobody may wait", async () => {
+    await press("Ada");
+    await says("Ada", "talk", "On air");
+    await press("Cy");
+    await says("Cy", "talk", "Waiting, number 1");
+    await frame("Bob").locator("summary").click();
+    await frame("Bob").getByTestId("priority").selectOption("1");
+    await press("Bob");
+    await says("Bob", "talk", "Waiting, number 2");
+    await says("Ada", "queue", "high priority");
+    await choose("order", "priority");
+    await says("Bob", "talk", "Waiting, number 1");
+    await letGo("Cy");
+    await letGo("Bob");
+    await says("Bob", "talk", "Hold to talk");
+    await choose("policy", "first-come");
+    await expect.poll(() => frame("Cy").getByTestId("policy").inputValue(), within).toBe("first-come");
+    await press("Bob");
+    await says("Bob", "notice", "Somebody else has the floor");
+    await letGo("Bob");
+    await letGo("Ada");
+    await says("Bob", "holder", "Nobody");
   });
 
   it("lets the chair put the queue in order, and limits a turn", async () => {
@@ -462,5 +491,11 @@ describe("the voice and video room", () => {
     await page.setViewportSize({ width: 390, height: 844 });
     for (const each of page.frames())
       expect(await each.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+    await press("Bob");
+    await press("Ada");
+    await says("Ada", "talk", "Waiting, number 1");
+    await shot("room-phone", "Ada");
+    await letGo("Ada");
+    await letGo("Bob");
   });
 });

@@ -95,7 +95,7 @@ export class Chair {
     );
     onPress(this.revoke, () => {
       const [holder] = floor.get().holders;
-      if (holder !== undefined) this.carry(floor.revoke(holder.member, this.reason()));
+      if (holder !== undefined) this.carry(floor.revoke(holder.member));
     });
     onPress(this.take, () => host.take());
     this.policy.addEventListener("change", () => {

@@ -40,7 +40,8 @@ export class Turn {
   take(): void {
     if (this.floor.get().mine === "held") return;
     this.stop();
-    this.follow(this.begin(), this.floor.take());
+    const wish = this.begin();
+    this.follow(wish, this.floor.take({ signal: wish.signal }));
   }
 
   /** Takes the request back, or gives the floor up. */
