@@ -1,6 +1,6 @@
 /** Who is on air, for how long still, and who waits: what everybody sees of the floor. */
 
-import type { Floor, FloorWaiting } from "@rostrum/client";
+import type { Floor, FloorView, FloorWaiting } from "@rostrum/client";
 import { find, KeyedList, make, setText } from "./dom.ts";
 import { clock, isEnding } from "./time.ts";
 
@@ -18,11 +18,26 @@ export const particulars = ({ priority, reason }: FloorWaiting): string =>
     .filter((part) => part !== "")
     .join(", ");
 
+const policies = { queue: "Granted in turn", "first-come": "Who comes first, no queue", chair: "The chair decides" };
+const orders = { fifo: "", priority: "by priority", "least-spoken": "least spoken first" };
+
+const rulesOf = ({ policy }: FloorView): string =>
+  policy === undefined
+    ? ""
+    : [
+        policies[policy.policy],
+        policy.policy === "first-come" ? "" : orders[policy.order],
+        policy.maxHold === undefined ? "" : `at most ${clock(policy.maxHold)} a turn`,
+      ]
+        .filter((part) => part !== "")
+        .join(", ");
+
 export class Air {
   private readonly holder = find("holder", HTMLSpanElement);
   private readonly left = find("left", HTMLSpanElement);
   private readonly spent = find("spent", HTMLDivElement);
   private readonly idle = find("idle", HTMLParagraphElement);
+  private readonly rules = find("rules", HTMLParagraphElement);
   private readonly list = find("queue", HTMLOListElement);
   private readonly queue: KeyedList<FloorWaiting, HTMLLIElement>;
 
@@ -62,6 +77,7 @@ export class Air {
     this.queue.show(waiting);
     this.list.hidden = waiting.length === 0;
     this.idle.hidden = waiting.length > 0;
+    setText(this.rules, rulesOf(view));
   }
 
   private showSpent(left: number | undefined, limit: number | undefined, ending: boolean): void {

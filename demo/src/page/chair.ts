@@ -9,6 +9,8 @@ export interface ChairHost {
   readonly members: () => readonly MemberView[];
   readonly self: () => string | undefined;
   readonly take: () => void;
+  /** Why the chair can order nothing now; empty if it can. */
+  readonly hindrance: () => string;
   readonly tell: (text: string) => void;
 }
 
@@ -95,21 +97,21 @@ export class Chair {
     );
     onPress(this.revoke, () => {
       const [holder] = floor.get().holders;
-      if (holder !== undefined) this.carry(floor.revoke(holder.member));
+      if (holder !== undefined) this.carry(() => floor.revoke(holder.member));
     });
     onPress(this.take, () => host.take());
     this.policy.addEventListener("change", () => {
       const { value } = this.policy;
       if (value === "queue" || value === "first-come" || value === "chair")
-        this.carry(floor.configure({ policy: value }));
+        this.carry(() => floor.configure({ policy: value }));
     });
     this.order.addEventListener("change", () => {
       const { value } = this.order;
       if (value === "fifo" || value === "priority" || value === "least-spoken")
-        this.carry(floor.configure({ order: value }));
+        this.carry(() => floor.configure({ order: value }));
     });
     this.limit.addEventListener("change", () => {
-      this.carry(floor.configure({ maxHold: Number(this.limit.value) || null }));
+      this.carry(() => floor.configure({ maxHold: Number(this.limit.value) || null }));
     });
   }
 
@@ -133,8 +135,9 @@ export class Chair {
     const rank = ({ holds, waiting: request }: Person): number =>
       holds ? 0 : request === undefined ? 1_000_000 : request.status === "pending" ? 1 : 1 + request.position;
     this.people.show([...persons].sort((one, other) => rank(one) - rank(other)));
-    able(this.revoke, holder !== undefined);
-    able(this.take, holder?.member !== self);
+    const can = this.host.hindrance() === "";
+    able(this.revoke, can && holder !== undefined);
+    able(this.take, can && holder?.member !== self);
     choose(this.policy, view.policy?.policy ?? "queue");
     choose(this.order, view.policy?.order ?? "fifo");
     choose(this.limit, String(view.policy?.maxHold ?? 0));
@@ -184,7 +187,7 @@ export class Chair {
     for (const button of item.querySelectorAll("button")) {
       const verb = button.dataset["verb"] as Verb;
       button.hidden = !shown[verb];
-      able(button, apt[verb]);
+      able(button, apt[verb] && this.host.hindrance() === "");
     }
   }
 
@@ -199,12 +202,19 @@ export class Chair {
       down: () => floor.reorder(member, position + 1),
       give: () => floor.give(member),
     };
-    this.carry(acts[verb]());
+    this.carry(acts[verb]);
   }
 
-  /** Says what came of an order that was refused; what was done shows by itself. */
-  private carry(done: Promise<unknown>): void {
-    done.catch((error: unknown) => this.host.tell(error instanceof Error ? error.message : String(error)));
+  /** Says why an order was refused; what was done shows by itself. None is kept for a server that comes back later. */
+  private carry(order: () => Promise<unknown>): void {
+    const hindrance = this.host.hindrance();
+    const done =
+      hindrance === "" ? order() : Promise.reject(new Error(`${hindrance}: the chair can order nothing now.`));
+    done.catch((error: unknown) => {
+      this.host.tell(error instanceof Error ? error.message : String(error));
+      for (const select of [this.policy, this.order, this.limit]) delete select.dataset["shown"];
+      this.render();
+    });
   }
 
   private reason(): string | undefined {
@@ -233,14 +243,14 @@ const able = (button: HTMLButtonElement, can: boolean): void => button.setAttrib
 const onPress = (button: HTMLButtonElement, act: () => void): void =>
   button.addEventListener("click", () => button.getAttribute("aria-disabled") === "true" || act());
 
+/** Shows a setting when it has become another, and so leaves alone what is being chosen. */
 const choose = (select: HTMLSelectElement, value: string): void => {
-  // Nothing jumps under the hand of who is choosing.
-  if (document.activeElement === select || select.value === value) return;
+  if (select.dataset["shown"] === value) return;
+  select.dataset["shown"] = value;
   select.value = value;
-  if (select.value !== value) {
-    const option = make("option", "", `${Number(value) / 1_000} s`);
-    option.value = value;
-    select.append(option);
-    select.value = value;
-  }
+  if (select.value === value) return;
+  const option = make("option", "", `${Number(value) / 1_000} s`);
+  option.value = value;
+  select.append(option);
+  select.value = value;
 };

@@ -99,15 +99,15 @@ const turn = new Turn(floor, {
   live,
   changed: () => render(),
 });
-const talk = new Talk(floor, turn, {
-  hindrance: () => (live() ? "" : over() ? "No floor outside the room" : "No floor while the server is away"),
-  tell,
-});
+const hindrance = (): string =>
+  live() ? "" : over() ? "No floor outside the room" : "No floor while the server is away";
+const talk = new Talk(floor, turn, { hindrance, tell });
 const air = new Air(floor, nameOf);
 const chair = new Chair(floor, {
   members: () => session.members.get(),
   self: () => session.member,
   take: () => turn.take(),
+  hindrance,
   tell,
 });
 
@@ -130,8 +130,8 @@ const showStatus = (): void => {
   const words = {
     live: "● Live",
     connecting: "◌ Connecting",
-    resuming: "◌ Coming back; the call goes on",
-    lost: "▲ The server is away; the call goes on",
+    resuming: "◌ Coming back, call goes on",
+    lost: "▲ Server away, call goes on",
     closed: left ? "You have left" : `✕ ${now.error?.message ?? "Closed"}`,
   }[now.phase];
   setText(status, words);

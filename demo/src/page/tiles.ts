@@ -14,7 +14,7 @@ export interface Tile {
 }
 
 const state = ({ self, holds, stale, member, connection }: Tile): string => {
-  if (holds) return stale && !self ? "On air, as last heard" : "On air";
+  if (holds) return stale && !self ? "On air?" : "On air";
   if (self) return "Muted";
   if (member.presence === "dropped") return "Away from the server";
   return connection === "connected" ? "Listening" : "Connecting";
