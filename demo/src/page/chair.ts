@@ -168,19 +168,21 @@ export class Chair {
   private updatePerson(item: HTMLLIElement, { member, holds, waiting }: Person): void {
     const what = item.querySelector(".what");
     if (what !== null) setText(what, standing({ member, holds, waiting }));
-    const length = this.floor.get().queue.length;
+    const { queue, holders } = this.floor.get();
+    const [length, free] = [queue.length, holders.length === 0];
     const apt: Readonly<Record<Verb, boolean>> = {
       accept: waiting?.status === "pending",
-      grant: waiting !== undefined && this.floor.get().holders.length === 0,
+      grant: waiting !== undefined && free,
       deny: waiting !== undefined,
       up: waiting !== undefined && waiting.position > 1,
       down: waiting !== undefined && waiting.position > 0 && waiting.position < length,
-      give: waiting === undefined && !holds && member.presence === "connected",
+      give: waiting === undefined && free && member.presence === "connected",
     };
-    // Up and Down keep their places as long as somebody waits, so that a button does not slip away under a finger.
+    // What may be apt again in a moment keeps its place, so that no button slips away under a finger.
     const shown: Readonly<Record<Verb, boolean>> = {
       ...apt,
       grant: waiting !== undefined,
+      give: waiting === undefined && !holds,
       up: waiting?.status === "accepted" && length > 1,
       down: waiting?.status === "accepted" && length > 1,
     };
