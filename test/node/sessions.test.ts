@@ -1,64 +1,8 @@
 /** Client and server over real sockets: what an app sees. */
 
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import {
-  type Client,
-  type ClientOptions,
-  createClient,
-  memoryStorage,
-  RostrumError,
-  type Session,
-} from "@rostrum/client";
-import { attachSessions, memoryStore, type Sessions, type SessionsOptions } from "@rostrum/server";
-import { createFaultProxy, type FaultProxy } from "@rostrum/testing";
-import { Server } from "socket.io";
-import { afterEach, describe, expect, it } from "vitest";
-
-interface Place {
-  readonly url: string;
-  readonly sessions: Sessions;
-  readonly close: () => Promise<void>;
-}
-
-const closing: (() => void | Promise<void>)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-});
-
-const serve = async (options: Partial<SessionsOptions> = {}, port = 0): Promise<Place> => {
-  const http = createServer();
-  const io = new Server(http);
-  const sessions = attachSessions(io, { store: memoryStore(), flicker: 50, ...options });
-  await new Promise<void>((resolve) => http.listen(port, "127.0.0.1", resolve));
-  let closed = false;
-  const close = async (): Promise<void> => {
-    if (closed) return;
-    closed = true;
-    await sessions.close();
-    await io.close();
-  };
-  closing.push(close);
-  return { url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`, sessions, close };
-};
-
-const join = (url: string, options: ClientOptions = {}): Client => {
-  const client = createClient({ url, storage: memoryStorage(), ...options });
-  closing.push(() => client.close());
-  return client;
-};
-
-const codeOf = (work: Promise<unknown>): Promise<string> =>
-  work.then(
-    () => "nothing",
-    (error: unknown) => (error instanceof RostrumError ? error.code : String(error)),
-  );
-
-const heard = (session: Session, event = "note"): unknown[] => {
-  const list: unknown[] = [];
-  session.on(event, (value: unknown) => void list.push(value));
-  return list;
-};
+import { type Client, memoryStorage, type RostrumError, type Session } from "@rostrum/client";
+import { describe, expect, it } from "vitest";
+import { behind, codeOf, heard, join, quick, serve } from "./place.ts";
 
 describe("a session", () => {
   it("is usable before it is live, and gives everybody the same order", async () => {
@@ -265,13 +209,6 @@ describe("a session", () => {
 });
 
 describe("coming back", () => {
-  const behind = async (place: Place): Promise<FaultProxy> => {
-    const proxy = await createFaultProxy({ target: { host: "127.0.0.1", port: Number(new URL(place.url).port) } });
-    closing.push(() => proxy.close());
-    return proxy;
-  };
-  const quick = { every: 200, within: 200 };
-
   it("tells the outcome: what was replayed and what was sent again", async () => {
     const place = await serve();
     const proxy = await behind(place);

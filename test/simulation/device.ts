@@ -359,7 +359,7 @@ export class Page {
           for (const frame of frames) {
             if (frame.type === "pong") this.pulse?.answered(frame.n, scheduler.now);
             this.engine.frame(frame);
-            if (this.device.sabotage === "lease-from-the-answer") this.engine["witnessed"] = scheduler.now;
+            if (this.device.sabotage === "lease-from-the-answer") this.engine["tenure"]["witnessed"] = scheduler.now;
           }
         },
         lost: () => {

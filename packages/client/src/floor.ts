@@ -91,6 +91,23 @@ type Asking = "no" | "sent" | "stored";
 const hasCode = (error: unknown, ...codes: readonly string[]): boolean =>
   error instanceof RostrumError && codes.includes(error.code);
 
+/** A refusal that nobody awaits must not end a process. */
+const awaited = <T>(promise: Promise<T>): Promise<T> => {
+  promise.catch(() => {});
+  return promise;
+};
+
+/** Resolves when the command is stored, or was refused because what it was to end is over already. */
+const done = (submitted: Promise<Stored>, over?: string): Promise<void> =>
+  awaited(
+    submitted.then(
+      () => {},
+      (error: unknown) => {
+        if (over === undefined || !hasCode(error, over)) throw error;
+      },
+    ),
+  );
+
 export class Floor implements Observable<FloorView> {
   readonly get: () => FloorView;
   readonly subscribe: (listener: (value: FloorView) => void) => () => void;
@@ -151,17 +168,15 @@ export class Floor implements Observable<FloorView> {
   }
 
   /** Takes the request back, own or made for somebody. What waits for it here is rejected with FLOOR_CANCELLED. */
-  async cancel(member?: string): Promise<void> {
+  cancel(member?: string): Promise<void> {
     if (member === undefined) this.fail(this.takenBack("cancelled"));
     const command: MemberCommand = {
       type: "floor-cancel",
       floor: this.name,
       ...(member === undefined ? {} : { for: memberId(member) }),
     };
-    await this.host.submit(command).catch((error: unknown) => {
-      // Nothing to take back: what was wanted is so.
-      if (!hasCode(error, "FLOOR_NOT_REQUESTED")) throw error;
-    });
+    // Nothing to take back: what was wanted is so.
+    return done(this.host.submit(command), "FLOOR_NOT_REQUESTED");
   }
 
   // ---- the chair's verbs; FORBIDDEN for others ----
@@ -251,40 +266,42 @@ export class Floor implements Observable<FloorView> {
   private ask(command: MemberCommand, { signal, timeout, ifAvailable = false }: RequestOptions): Promise<Grant | null> {
     if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
     if (this.holding !== undefined) return Promise.resolve(this.holding.grant);
-    return new Promise((resolve, reject) => {
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const settle =
-        <T>(how: (value: T) => void) =>
-        (value: T): void => {
-          clearTimeout(timer);
-          signal?.removeEventListener("abort", aborted);
-          how(value);
+    return awaited(
+      new Promise((resolve, reject) => {
+        let timer: ReturnType<typeof setTimeout> | undefined;
+        const settle =
+          <T>(how: (value: T) => void) =>
+          (value: T): void => {
+            clearTimeout(timer);
+            signal?.removeEventListener("abort", aborted);
+            how(value);
+          };
+        const waiting: Waiting = { ifAvailable, resolve: settle(resolve), reject: settle(reject) };
+        const withdraw = (error: unknown): void => {
+          this.waiting = this.waiting.filter((each) => each !== waiting);
+          waiting.reject(error);
+          if (this.waiting.length > 0 || this.asking === "no") return;
+          this.asking = "no";
+          this.host.submit({ type: "floor-cancel", floor: this.name }).catch(() => {});
         };
-      const waiting: Waiting = { ifAvailable, resolve: settle(resolve), reject: settle(reject) };
-      const withdraw = (error: unknown): void => {
-        this.waiting = this.waiting.filter((each) => each !== waiting);
-        waiting.reject(error);
-        if (this.waiting.length > 0 || this.asking === "no") return;
-        this.asking = "no";
-        this.host.submit({ type: "floor-cancel", floor: this.name }).catch(() => {});
-      };
-      const aborted = (): void => withdraw(signal?.reason);
-      this.waiting.push(waiting);
-      signal?.addEventListener("abort", aborted, { once: true });
-      if (timeout !== undefined) {
-        timer = setTimeout(() => withdraw(this.timedOut(timeout)), timeout);
-        (timer as { unref?: () => void }).unref?.();
-      }
-      if (this.asking !== "no" && command.type !== "floor-take") return;
-      this.asking = "sent";
-      this.host.submit(command).then(
-        () => {
-          if (this.asking === "sent") this.asking = "stored";
-          this.update();
-        },
-        (error: unknown) => this.fail(error),
-      );
-    });
+        const aborted = (): void => withdraw(signal?.reason);
+        this.waiting.push(waiting);
+        signal?.addEventListener("abort", aborted, { once: true });
+        if (timeout !== undefined) {
+          timer = setTimeout(() => withdraw(this.timedOut(timeout)), timeout);
+          (timer as { unref?: () => void }).unref?.();
+        }
+        if (this.asking !== "no" && command.type !== "floor-take") return;
+        this.asking = "sent";
+        this.host.submit(command).then(
+          () => {
+            if (this.asking === "sent") this.asking = "stored";
+            this.update();
+          },
+          (error: unknown) => this.fail(error),
+        );
+      }),
+    );
   }
 
   private timedOut(timeout: number): RostrumError {
@@ -313,13 +330,11 @@ export class Floor implements Observable<FloorView> {
   private hold({ fence, expiresAt }: HeldGrant): void {
     const [lost, ending] = [new AbortController(), new AbortController()];
     const floor = this.name;
-    const release = async (): Promise<void> => {
-      if (lost.signal.aborted) return;
-      await this.host.submit({ type: "floor-release", floor, fence }).catch((error: unknown) => {
-        // Somebody else ended the grant first: what was wanted is so.
-        if (!hasCode(error, "FLOOR_NOT_HELD")) throw error;
-      });
-    };
+    // If somebody else ended the grant first, what was wanted is so.
+    const release = (): Promise<void> =>
+      lost.signal.aborted
+        ? Promise.resolve()
+        : done(this.host.submit({ type: "floor-release", floor, fence }), "FLOOR_NOT_HELD");
     const grant: Grant = {
       floor,
       fence,
@@ -327,9 +342,7 @@ export class Floor implements Observable<FloorView> {
       lost: lost.signal,
       ending: ending.signal,
       release,
-      pass: async (member) => {
-        await this.host.submit({ type: "floor-pass", floor, fence, member: memberId(member) });
-      },
+      pass: (member) => done(this.host.submit({ type: "floor-pass", floor, fence, member: memberId(member) })),
       [Symbol.asyncDispose]: release,
     };
     this.holding = { grant, lost, ending };

@@ -356,7 +356,9 @@ export class Session<Events extends object = AnyEvents> {
    * const { outcome } = await session.propose({ kind: "dialog", mode: "half-duplex" })
    */
   propose(subject: Subject, options: ProposeOptions = {}): Promise<ProposalOutcome> {
-    return this.dialog.propose(subject, options);
+    const proposed = this.dialog.propose(subject, options);
+    proposed.catch(() => {});
+    return proposed;
   }
 
   /** Keeps the app's state on this device now, as `checkpoint` gives it. */

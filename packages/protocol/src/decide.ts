@@ -18,24 +18,19 @@ import {
 } from "./dialog/rules.ts";
 import type { Entry, LeftHow } from "./entry.ts";
 import { RostrumError } from "./errors.ts";
+import { conformAll, isChairCommand, moderate } from "./floors/chair.ts";
 import {
   advanceAll,
-  cancelRequest,
-  conformAll,
   expireFloors,
-  floorTimes,
   freeFloors,
-  grantOf,
-  isChairCommand,
-  type Lease,
   lapse,
-  moderate,
   type Origin,
   passFloor,
   releaseFloor,
-  requestFloor,
   seeToAllUnchaired,
-} from "./floors/rules.ts";
+} from "./floors/grants.ts";
+import { cancelRequest, requestFloor } from "./floors/requests.ts";
+import { floorTimes, grantOf, type Lease } from "./floors/sight.ts";
 import type { MemberId, Time } from "./ids.ts";
 import { may, type Verb } from "./permission.ts";
 import type { Member, SessionState } from "./state.ts";

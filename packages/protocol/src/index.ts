@@ -11,7 +11,7 @@ export * from "./errors.ts";
 export * from "./floors/config.ts";
 export type { EndReason, Floor, FloorCounts, FloorRequest, Grant, RevokeReason, Turn } from "./floors/floor.ts";
 export { ranked } from "./floors/order.ts";
-export { chairsOf, floorConfigIn, floorOf, grantOf, isChairCommand, type Lease } from "./floors/rules.ts";
+export { chairsOf, floorConfigIn, floorOf, grantOf, type Lease } from "./floors/sight.ts";
 export { fold, foldAll } from "./fold.ts";
 export * from "./frame.ts";
 export * from "./ids.ts";

@@ -15,8 +15,6 @@ import {
   fromRecord,
   fromWire,
   type Grant,
-  grantOf,
-  guardOf,
   type History,
   type Item,
   isControl,
@@ -38,7 +36,7 @@ import {
   toRecord,
   versions,
 } from "@rostrum/protocol";
-import { type HoldingNews, Holdings } from "./holdings.ts";
+import type { HoldingNews } from "./holdings.ts";
 import { Outbox, type Outgoing, type Settle } from "./outbox.ts";
 import {
   type Checkpoint,
@@ -52,6 +50,7 @@ import {
   type Transaction,
   tailKey,
 } from "./record.ts";
+import { Tenure } from "./tenure.ts";
 
 /** How a session came (back) to life. */
 export interface Resumption {
@@ -138,14 +137,6 @@ export type Phase =
 /** How long an `open` may go without an answer while the connection lives. */
 const openWithin = 20_000;
 const reserveStep = 10_000;
-/** How long a question about leases may go unanswered before the connection is doubted. */
-const renewWithin = 1_500;
-
-/** A moment of which it is known that the log had gone no further than `head`. */
-interface Evidence {
-  readonly at: number;
-  readonly head: Offset;
-}
 
 /** Commands that lie on the disk under one key. */
 interface Chunk {
@@ -184,8 +175,6 @@ export class Engine {
   private loaded = false;
   private connected = false;
   private releasing = false;
-  /** A release is on its way: nothing is held any more. */
-  private leaving = false;
   private persistent = true;
 
   private readonly inbox: Received[] = [];
@@ -205,16 +194,7 @@ export class Engine {
   private readonly struck = new Set<Seq>();
   /** Refusals that the app is told of when they are on the disk. */
   private untold: (() => void)[] = [];
-  private readonly holdings = new Holdings();
-  private evidence: Evidence[] = [];
-  /** At this moment, at least, the log went no further than what is folded here. */
-  private witnessed = -Infinity;
-  /** Questions about leases under way, by number: when each was sent. */
-  private readonly renewals = new Map<number, number>();
-  private renewed = 0;
-  private asked = -Infinity;
-  /** The server's clock is ahead of ours by at most this much. */
-  private ahead: number | undefined;
+  private readonly tenure = new Tenure();
   private openedWith = 0;
   private phaseAlarm = Infinity;
   private outboxFresh: Outgoing[] = [];
@@ -273,7 +253,7 @@ export class Engine {
     for (const { seq, command } of outbox) {
       if (this.struck.has(seq)) continue;
       this.outbox.add({ seq, command, bytes: 0, sentAt: -Infinity, settle: undefined });
-      this.foresee(command);
+      this.tell(this.tenure.foresee(command));
     }
     for (const { key, seqs } of outboxKeys) {
       const chunk: Chunk = { key, seqs, open: seqs.length };
@@ -304,7 +284,7 @@ export class Engine {
     this.connected = false;
     if (this.phase.kind === "loading" || this.phase.kind === "closed") return;
     this.phase = { kind: "apart" };
-    this.renewals.clear();
+    this.tenure.disconnected();
     this.setAlarm(Infinity);
     this.effects.changed();
   }
@@ -337,15 +317,9 @@ export class Engine {
       case "volatile-event":
         if (this.phase.kind === "live") this.effects.volatile(frame.from, frame.event, frame.args);
         break;
-      case "renewed": {
-        const at = this.renewals.get(frame.n);
-        if (at === undefined) break;
-        this.renewals.delete(frame.n);
-        this.ahead = frame.at - at;
-        this.evidence.push({ at, head: frame.head });
-        this.review();
+      case "renewed":
+        if (this.tenure.answered(frame.n, frame.head, frame.at)) this.review();
         break;
-      }
       case "closed":
         this.shut(frame);
         break;
@@ -376,8 +350,7 @@ export class Engine {
    * @throws RostrumError FLOOR_NOT_HELD, CLOSED, OUTBOX_FULL; then nothing was taken.
    */
   message(item: Item, to: readonly MemberId[] | undefined, bytes: number, settle: Settle): Seq {
-    const floor = this.state.birth === "" ? undefined : guardOf(this.state, item[0]);
-    const fence = floor === undefined ? undefined : this.fenceOn(floor, item[0]);
+    const fence = this.tenure.fenceFor(item[0], { state: this.state, self: this.member });
     return this.submit(
       {
         type: "messages",
@@ -390,21 +363,9 @@ export class Engine {
     );
   }
 
-  private fenceOn(floor: string, event: string): Offset {
-    const held = this.member === undefined ? undefined : grantOf(this.state, floor, this.member);
-    if (held === undefined || this.holdings.isOver(floor, held.fence)) {
-      throw new RostrumError(
-        "FLOOR_NOT_HELD",
-        `"${event}" is only accepted from a holder of the floor "${floor}", and this member does not hold it; it was not sent.`,
-        { floor, event, fence: null },
-      );
-    }
-    return held.fence;
-  }
-
   /** The grant under which this member may act on the floor now, if it may. */
   grantOn(floor: string): Grant | undefined {
-    return this.holdings.of(floor);
+    return this.tenure.on(floor);
   }
 
   /**
@@ -423,7 +384,7 @@ export class Engine {
       );
     }
     const { seq } = this.enqueue(command, bytes, settle);
-    this.foresee(command);
+    this.tell(this.tenure.foresee(command));
     if (!this.flushing) {
       this.flushing = true;
       this.effects.defer(() => {
@@ -454,7 +415,11 @@ export class Engine {
 
   /** What was held is over here. */
   private letGo(error: RostrumError): void {
-    for (const news of this.holdings.giveUpAll(error)) this.effects.holding(news);
+    this.tell(this.tenure.letGo(error));
+  }
+
+  private tell(news: readonly HoldingNews[]): void {
+    for (const each of news) this.effects.holding(each);
   }
 
   /** At once: what is in the outbox is given up. */
@@ -525,7 +490,6 @@ export class Engine {
 
   private opened(frame: OpenedFrame): void {
     this.setAlarm(Infinity);
-    this.ahead = frame.at - this.openedWith;
     if (frame.outcome.kind === "resumed") this.adopt(frame);
     else this.phase = { kind: "viewing", opened: frame };
     this.effects.changed();
@@ -541,8 +505,7 @@ export class Engine {
     ) {
       // Another life: offsets of the old one mean nothing any more.
       this.life += 1;
-      this.letGo(new RostrumError("FLOOR_REVOKED", "The session's log began anew; what was held is no more.", {}));
-      this.witnessed = -Infinity;
+      this.tell(this.tenure.begunAnew());
       this.checkpointed = undefined;
       this.processed = frame.start;
       this.forgetTail();
@@ -560,7 +523,7 @@ export class Engine {
     if ("gap" in outcome && outcome.gap !== undefined)
       this.gap = { from: this.gap?.from ?? outcome.gap.from, to: outcome.gap.to };
     this.tokenOnDisk = false;
-    this.evidence = [{ at: this.openedWith, head: frame.head }];
+    this.tenure.opened(this.openedWith, frame.head, frame.at);
     const resent = this.outbox.rewind(frame.seq);
     this.phase = { kind: "catching-up", opened: frame, from, resent, replayed: 0 };
     this.metaDirty = true;
@@ -645,18 +608,20 @@ export class Engine {
     const foldable = news.filter((entry) => entry.offset > before);
     if (foldable.length > 0) this.state = foldAll(this.state, foldable);
     this.received = upTo;
-    for (const entry of foldable) if (isControl(entry)) this.effects.folded(entry);
+    for (const entry of foldable) {
+      if (!isControl(entry)) continue;
+      this.tenure.folded(entry, this.member);
+      this.effects.folded(entry);
+    }
     for (const entry of news) {
       if (this.phase.kind === "catching-up" && entry.type === "messages") this.phase.replayed += entry.items.length;
       if ("by" in entry && entry.by !== null && entry.by === this.member && entry.seq !== undefined) {
-        // It was decided after it had been sent, so then the log went no further than here.
-        const sentAt = this.outbox.get(entry.seq)?.sentAt;
-        if (sentAt !== undefined) this.evidence.push({ at: sentAt, head: entry.offset });
+        this.tenure.echoed(this.outbox.get(entry.seq)?.sentAt, entry.offset);
         for (let index = 0; index < span(entry); index += 1) {
           const stored = { offset: entry.offset + index, at: entry.at };
           const outgoing = this.settled(entry.seq + index);
           if (outgoing === undefined) continue;
-          this.foreseen(outgoing.command);
+          this.decided(outgoing.command);
           outgoing.settle?.stored(stored);
         }
       }
@@ -665,7 +630,7 @@ export class Engine {
       this.tailFresh.push(entry);
     }
     this.metaDirty = true;
-    if (this.state.control !== this.reviewed || this.evidence.length > 0) this.review();
+    if (this.tenure.isDue(this.state)) this.review();
     this.afterEntries();
     this.proceed();
     const left = news.find((entry) => entry.type === "left" && entry.member === this.member);
@@ -809,7 +774,7 @@ export class Engine {
     if (kept) this.struck.add(seq);
     const outgoing = this.settled(seq);
     if (outgoing === undefined) return;
-    this.foreseen(outgoing.command, error);
+    this.decided(outgoing.command, error);
     const tell = (): void => {
       outgoing.settle?.refused(error);
       this.effects.refused(error, outgoing.command);
@@ -876,59 +841,30 @@ export class Engine {
 
   /** The latest that the server's clock can show now; `undefined` before it was heard of. */
   get serverTime(): number | undefined {
-    return this.ahead === undefined ? undefined : this.effects.now() + this.ahead;
+    return this.tenure.serverTime(this.effects.now());
   }
-
-  /** Offset of the last control entry that was looked at. */
-  private reviewed: Offset = -1;
 
   /** What we hold, as things stand now, and what has to be asked to go on believing it. */
   private review(): void {
-    if (this.phase.kind === "closed" || this.phase.kind === "loading" || this.leaving) return;
-    this.reviewed = this.state.control;
-    const now = this.effects.now();
-    this.evidence = this.evidence.filter(({ at, head }) => {
-      if (head > this.received) return true;
-      this.witnessed = Math.max(this.witnessed, at);
-      return false;
+    if (this.phase.kind === "closed" || this.phase.kind === "loading") return;
+    const { news, over, ask, doubt } = this.tenure.review({
+      state: this.state,
+      self: this.member,
+      received: this.received,
+      now: this.effects.now(),
+      live: this.phase.kind === "live",
     });
-    const serverTime = this.ahead === undefined ? this.state.at : now + this.ahead;
-    const times = { now, witnessed: this.witnessed, serverTime };
-    const over: { readonly floor: string; readonly fence: Offset }[] = [];
-    const news = this.holdings.update(this.state, this.member, times, (floor, fence) => over.push({ floor, fence }));
-    this.renew(now);
+    if (doubt) this.effects.doubt();
+    if (ask !== undefined) this.effects.send([{ type: "renew", session: this.options.session, n: ask }]);
     this.setAlarm(this.phaseAlarm);
-    for (const each of news) this.effects.holding(each);
+    this.tell(news);
     for (const { floor, fence } of over) this.confirm(floor, fence);
   }
 
-  /** What a command will end is over here as soon as it is on its way. */
-  private foresee(command: MemberCommand): void {
-    const { holdings } = this;
-    // Also if it was asked for in an earlier life of the page: what we are granted from here on is not for us.
-    if (command.type === "release") this.leaving = true;
-    if (command.type === "floor-release" || command.type === "floor-pass") {
-      const news = holdings.giveUp(command.fence);
-      if (news !== undefined) this.effects.holding(news);
-    } else if (command.type === "floor-cancel" && command.for === undefined) {
-      // To cancel a request that was granted meanwhile is to release it.
-      for (const news of holdings.refrain(command.floor)) this.effects.holding(news);
-    }
-  }
-
-  private isStillOurs({ fence }: Extract<MemberCommand, { type: "floor-pass" }>, { code }: RostrumError): boolean {
-    const ends = ({ command }: Outgoing): boolean =>
-      (command.type === "floor-release" || command.type === "floor-pass") && command.fence === fence;
-    return code !== "FLOOR_NOT_HELD" && !this.outbox.all().some(ends);
-  }
-
-  /** The command is decided: what was foreseen has come, or will not. */
-  private foreseen(command: MemberCommand, error?: RostrumError): void {
-    if (command.type === "floor-cancel" && command.for === undefined) this.holdings.unrefrain(command.floor);
-    // It could not be passed on, so it is ours as before.
-    else if (command.type === "floor-pass" && error !== undefined && this.isStillOurs(command, error))
-      this.holdings.takeBack(command.fence);
-    else return;
+  private decided(command: MemberCommand, error?: RostrumError): void {
+    if (command.type !== "floor-cancel" && command.type !== "floor-pass") return;
+    const open = this.outbox.all().map((outgoing) => outgoing.command);
+    this.tenure.decided(command, error, open);
     this.review();
   }
 
@@ -942,28 +878,10 @@ export class Engine {
     }
   }
 
-  private renew(now: number): void {
-    if (this.phase.kind !== "live" || this.holdings.stale > now) return;
-    if (this.renewals.size > 0 && this.asked + renewWithin > now) return;
-    if (this.renewals.size > 0) this.effects.doubt();
-    if (this.renewals.size >= 8) this.renewals.clear();
-    this.renewed += 1;
-    this.asked = now;
-    this.renewals.set(this.renewed, now);
-    this.effects.send([{ type: "renew", session: this.options.session, n: this.renewed }]);
-  }
-
-  /** The engine has one alarm, for what its phase waits for and for its leases. */
+  /** The engine has one alarm, for what its phase waits for and for what it holds. */
   private setAlarm(phaseAlarm: number): void {
     this.phaseAlarm = phaseAlarm;
-    const { next, stale } = this.holdings;
-    const ask =
-      this.phase.kind !== "live"
-        ? Infinity
-        : this.renewals.size === 0
-          ? stale
-          : Math.max(stale, this.asked + renewWithin);
-    this.effects.alarm(Math.min(phaseAlarm, next, ask));
+    this.effects.alarm(Math.min(phaseAlarm, this.tenure.next(this.phase.kind === "live")));
   }
 
   // ---- the disk ----

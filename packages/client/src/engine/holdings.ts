@@ -45,11 +45,12 @@ interface Holding {
 /** The client stops this much before the server may reassign: clocks do not run at quite the same rate. */
 const margin = (lease: number): number => Math.min(250, lease / 4);
 
-const ended = (floor: string, { fence }: Grant, reason: string, words: string): RostrumError =>
+const ended = (floor: string, { fence }: Grant, reason: string, words: string, note?: string): RostrumError =>
   new RostrumError("FLOOR_REVOKED", `The floor "${floor}" is no longer held under fence ${fence}: ${words}.`, {
     floor,
     fence,
     reason,
+    ...(note === undefined ? {} : { note }),
   });
 
 const endingSoon = (floor: string, { fence, expiresAt = 0, ending }: Grant): RostrumError => {
@@ -87,11 +88,11 @@ export class Holdings {
   }
 
   /** The holder gives it up: it is not believed again. */
-  giveUp(fence: Offset): HoldingNews | undefined {
+  giveUp(fence: Offset): readonly HoldingNews[] {
     const holding = this.believed.get(fence);
     this.over.add(fence);
-    if (holding === undefined) return undefined;
-    return this.lose(holding, ended(holding.floor, holding.grant, "released", "it was released"));
+    if (holding === undefined) return [];
+    return [this.lose(holding, ended(holding.floor, holding.grant, "released", "it was released"))];
   }
 
   /** The giving up came to nothing. */
@@ -156,13 +157,28 @@ export class Holdings {
       const { fence } = holding.grant;
       if (present.has(fence) && !this.over.has(fence)) continue;
       this.over.add(fence);
-      news.push(this.lose(holding, ended(holding.floor, holding.grant, "revoked", "it was revoked")));
+      news.push(this.lose(holding, this.revocation(state, holding, self)));
     }
+    this.words.clear();
     // What is not told of yet may still come; what was told of and is gone will not come again.
     const isPast = (fence: Offset): boolean => fence <= state.head && !present.has(fence);
     for (const fence of this.over) if (isPast(fence)) this.over.delete(fence);
     for (const fence of this.confirmed) if (isPast(fence)) this.confirmed.delete(fence);
     return news;
+  }
+
+  /** A grant was revoked, by an entry that is about to be folded in or just was: `note` are the chair's words. */
+  revoked(fence: Offset, reason: string, note: string | undefined): void {
+    this.words.set(fence, { reason, note });
+  }
+
+  private readonly words = new Map<Offset, { readonly reason: string; readonly note: string | undefined }>();
+
+  private revocation(state: SessionState, { floor, grant }: Holding, self: MemberId | undefined): RostrumError {
+    // If the entry itself was not among what we were told, the last turns still tell how ours ended.
+    const turn = state.floors.get(floor)?.turns.findLast(({ member }) => member === self);
+    const { reason, note } = this.words.get(grant.fence) ?? { reason: turn?.ended ?? "revoked", note: undefined };
+    return ended(floor, grant, reason, `it was taken (${reason})`, note);
   }
 
   /** Grants of whose end the server has been told. */
@@ -178,43 +194,42 @@ export class Holdings {
   ): void {
     const { fence, lease, expiresAt = Infinity, ending } = grant;
     if (this.over.has(fence) || this.refrained.has(floor)) return;
-    const room = margin(lease);
-    const trusted = witnessed + lease - room - now;
-    const limit = Math.min(expiresAt, ending?.at ?? Infinity) - serverTime - room;
+    const trusted = witnessed + lease - margin(lease) - now;
+    const limit = Math.min(expiresAt, ending?.at ?? Infinity) - serverTime;
     const left = Math.min(trusted, limit);
     const known = this.believed.get(fence);
-    if (left <= 0) {
-      // Not believed yet, and not proven: that comes with the answer to the next question.
-      if (known === undefined && limit > 0) {
-        this.stale = Math.min(this.stale, now);
-        return;
-      }
-      this.over.add(fence);
-      this.confirmed.add(fence);
-      if (known !== undefined) {
-        const error =
-          trusted <= limit
-            ? ended(floor, grant, "untrusted", "the link has been down for so long that it can no longer be trusted")
-            : ended(floor, grant, ending?.reason ?? "hold-limit", "its time was over");
-        news.push(this.lose(known, error));
-      }
-      confirm(floor, fence);
+    // Not believed yet, and not proven: that comes with the answer to the next question.
+    if (known === undefined && trusted <= 0 && limit > 0) {
+      this.stale = Math.min(this.stale, now);
       return;
     }
     const holding = known ?? { floor, grant, warned: false };
     holding.grant = grant;
-    if (known === undefined) {
+    if (known === undefined && left > 0) {
       this.believed.set(fence, holding);
       news.push({ kind: "held", floor, grant });
     }
     const due = ending !== undefined ? 0 : expiresAt - warning - serverTime;
-    if (!holding.warned && due <= 0) {
+    if (this.believed.has(fence) && !holding.warned && due <= 0) {
       holding.warned = true;
       news.push({ kind: "ending", floor, grant, error: endingSoon(floor, grant) });
     }
-    this.next = Math.min(this.next, now + left, holding.warned ? Infinity : now + due);
-    // Asked for early enough that one question may get lost.
-    this.stale = Math.min(this.stale, witnessed + lease / 3);
+    if (left > 0) {
+      this.next = Math.min(this.next, now + left, holding.warned ? Infinity : now + due);
+      // Asked for early enough that one question may get lost.
+      this.stale = Math.min(this.stale, witnessed + lease / 3);
+      return;
+    }
+    this.over.add(fence);
+    this.confirmed.add(fence);
+    if (known !== undefined) {
+      const error =
+        trusted <= limit
+          ? ended(floor, grant, "untrusted", "the link has been down for so long that it can no longer be trusted")
+          : ended(floor, grant, ending?.reason ?? "hold-limit", "its time was over");
+      news.push(this.lose(known, error));
+    }
+    confirm(floor, fence);
   }
 
   private lose(holding: Holding, error: RostrumError): HoldingNews {

@@ -1,0 +1,71 @@
+/** A server and clients over real sockets, put away after each test. */
+
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import {
+  type Client,
+  type ClientOptions,
+  createClient,
+  memoryStorage,
+  RostrumError,
+  type Session,
+} from "@rostrum/client";
+import { attachSessions, memoryStore, type Sessions, type SessionsOptions } from "@rostrum/server";
+import { createFaultProxy, type FaultProxy } from "@rostrum/testing";
+import { Server } from "socket.io";
+import { afterEach } from "vitest";
+
+export interface Place {
+  readonly url: string;
+  readonly sessions: Sessions;
+  readonly close: () => Promise<void>;
+}
+
+export const closing: (() => void | Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+export const serve = async (options: Partial<SessionsOptions> = {}, port = 0): Promise<Place> => {
+  const http = createServer();
+  const io = new Server(http);
+  const sessions = attachSessions(io, { store: memoryStore(), flicker: 50, ...options });
+  await new Promise<void>((resolve) => http.listen(port, "127.0.0.1", resolve));
+  let closed = false;
+  const close = async (): Promise<void> => {
+    if (closed) return;
+    closed = true;
+    await sessions.close();
+    await io.close();
+  };
+  closing.push(close);
+  return { url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`, sessions, close };
+};
+
+export const join = (url: string, options: ClientOptions = {}): Client => {
+  const client = createClient({ url, storage: memoryStorage(), ...options });
+  closing.push(() => client.close());
+  return client;
+};
+
+export const codeOf = (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => "nothing",
+    (error: unknown) => (error instanceof RostrumError ? error.code : String(error)),
+  );
+
+export const heard = (session: Session, event = "note"): unknown[] => {
+  const list: unknown[] = [];
+  session.on(event, (value: unknown) => void list.push(value));
+  return list;
+};
+
+/** A fault proxy before the place. */
+export const behind = async (place: Place): Promise<FaultProxy> => {
+  const proxy = await createFaultProxy({ target: { host: "127.0.0.1", port: Number(new URL(place.url).port) } });
+  closing.push(() => proxy.close());
+  return proxy;
+};
+
+/** Heartbeats for tests of links that die. */
+export const quick = { every: 200, within: 200 };
