@@ -397,15 +397,16 @@ describe("the voice and video room", () => {
     await says("Ada", "talk", "Waiting for the chair");
     await order("Ada", "grant");
     await onlyHeard("Ada");
+    await frame("Cy").getByTestId("why").fill("too long");
     await frame("Cy").getByTestId("revoke").click();
-    await says("Ada", "notice", "The chair takes the floor from you");
+    await says("Ada", "notice", "The chair takes the floor from you. The reason: too long");
     await nobodyHeard();
 
     await order("Bob", "give");
     await says("Bob", "notice", "The chair gave you the floor");
     await onlyHeard("Bob");
     await frame("Cy").getByTestId("take").click();
-    await says("Bob", "notice", "The chair takes the floor");
+    await says("Bob", "notice", "The chair takes the floor over");
     await onlyHeard("Cy");
     await talk("Ada").click();
     await says("Ada", "talk", "Waiting for the chair");

@@ -97,7 +97,7 @@ export class Chair {
     );
     onPress(this.revoke, () => {
       const [holder] = floor.get().holders;
-      if (holder !== undefined) this.carry(() => floor.revoke(holder.member));
+      if (holder !== undefined) this.carry(() => floor.revoke(holder.member, this.reason()));
     });
     onPress(this.take, () => host.take());
     this.policy.addEventListener("change", () => {

@@ -60,7 +60,11 @@ const hear = (on: boolean): void => {
   sound.setAttribute("aria-pressed", String(on));
   tiles.hear(on);
 };
-sound.addEventListener("click", () => hear(sound.getAttribute("aria-pressed") !== "true"));
+sound.addEventListener("click", () => {
+  const on = sound.getAttribute("aria-pressed") !== "true";
+  tell(on ? "The sound is on." : "The sound is off.");
+  hear(on);
+});
 
 let own = new MediaStream();
 const call = new Call({

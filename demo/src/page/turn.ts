@@ -135,5 +135,6 @@ const why = (error: unknown, otherwise: string): string => {
   const { code, details } = error;
   const reason = typeof details["reason"] === "string" ? details["reason"] : "";
   if (code === "FLOOR_DENIED") return reason === "" ? "Your request was denied." : `Your request was denied: ${reason}`;
-  return ends[reason] ?? refusals[code] ?? otherwise;
+  const words = ends[reason] ?? refusals[code] ?? otherwise;
+  return typeof details["note"] === "string" ? `${words} The reason: ${details["note"]}` : words;
 };
