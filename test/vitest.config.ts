@@ -17,7 +17,7 @@ export default defineConfig({
           name: "unit",
           root,
           include: ["packages/*/src/**/*.test.ts", "test/{node,simulation,hostile,house,faults}/**/*.test.ts"],
-          testTimeout: 120_000,
+          testTimeout: 240_000,
           hookTimeout: 30_000,
         },
       },

@@ -14,8 +14,8 @@ export class Target implements AsyncDisposable {
     readonly mode: Mode,
   ) {}
 
-  static async start(mode: Mode): Promise<Target> {
-    const child = fork(fileURLToPath(new URL("./server.ts", import.meta.url)), [mode], {
+  static async start(mode: Mode, ...more: readonly string[]): Promise<Target> {
+    const child = fork(fileURLToPath(new URL("./server.ts", import.meta.url)), [mode, ...more], {
       execArgv: ["--expose-gc", "--import", "tsx"],
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
@@ -82,25 +82,47 @@ const plainEnd = async (url: string, room: string, heard: (text: string) => void
   };
 };
 
-/** Every end is a tab of its own that keeps what it has in this process. */
-const tabs = (): Tabs => ({ claim: async () => () => {}, recall: () => undefined, remember: () => {} });
+/** Every end is a tab of its own that keeps what it has in this process, and claims it once. */
+const tabs = (): Tabs => {
+  const claimed = new Set<string>();
+  return {
+    claim: async (scope) => {
+      if (claimed.has(scope)) return undefined;
+      claimed.add(scope);
+      return () => void claimed.delete(scope);
+    },
+    recall: () => undefined,
+    remember: () => {},
+  };
+};
+
+/** A real client with one session, live. */
+export const openClient = async (
+  url: string,
+  room: string,
+  user: string,
+  storage: Storage = memoryStorage(),
+): Promise<{ readonly client: Client; readonly session: Session }> => {
+  const client = createClient({
+    url,
+    storage,
+    tabs: tabs(),
+    auth: () => user,
+    io: { transports: ["websocket"] },
+    heartbeat: { every: 60_000 },
+  });
+  const session = client.session(room, { history: { last: 0 } });
+  await session.ready;
+  return { client, session };
+};
 
 const rostrumEnd = async (url: string, room: string, user: string, heard: (text: string) => void): Promise<End> => {
   const storage: Storage = memoryStorage();
   let client: Client | undefined;
   let session: Session | undefined;
   const open = async (on: (text: string) => void): Promise<void> => {
-    client = createClient({
-      url,
-      storage,
-      tabs: tabs(),
-      auth: () => user,
-      io: { transports: ["websocket"] },
-      heartbeat: { every: 60_000 },
-    });
-    session = client.session(room, { history: { last: 0 } });
+    ({ client, session } = await openClient(url, room, user, storage));
     session.on("msg", (text) => on(String(text)));
-    await session.ready;
   };
   await open(heard);
   return {

@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { size } from "../house/size.mjs";
 import { fanout, latency, loaded, memory, mesh, openLong, storm } from "./cases.ts";
+import { contention, floorMemory, grantLatency } from "./floors.ts";
 import { median } from "./load.ts";
 
 interface Row {
@@ -25,7 +26,7 @@ const rows: Row[] = [];
 
 const wanted = (...names: string[]): boolean => only === undefined || names.some((name) => only.includes(name));
 const add = (name: string, unit: string, ours: number, peer: number, goal: string): void => {
-  if (!wanted(name)) return;
+  if (!wanted(name) && !wanted(name.split("-").slice(0, 2).join("-"))) return;
   const row = { name, unit, ours, peer, ratio: ours / peer, goal };
   rows.push(row);
   const show = (figure: number): string => (figure >= 100 ? figure.toFixed(0) : figure.toPrecision(3));
@@ -145,6 +146,48 @@ if (wanted("open-long")) {
     () => openLong(100),
   );
   add("open-long", "ms, 1,000,000 against 100 entries", median(ours), median(peer), "<= 1.25");
+}
+
+if (wanted("floor-grant-p50", "floor-grant-p99")) {
+  const [ours, peer] = await inTurn(
+    () => grantLatency("memory"),
+    () => grantLatency("plain"),
+  );
+  for (const part of ["p50", "p99"] as const) {
+    add(
+      `floor-grant-${part}`,
+      "ms, request to grant",
+      median(ours.map((each) => each[part])),
+      median(peer.map((each) => each[part])),
+      "<= 1.25",
+    );
+  }
+}
+
+if (wanted("floor-contention")) {
+  for (const order of ["fifo", "priority", "least-spoken"] as const) {
+    const { rate, waits, cpu } = await contention(order);
+    // The peer is what holds of 20 ms leave room for.
+    add(
+      order === "fifo" ? "floor-contention" : `floor-contention-${order}`,
+      "grants/s of 1,000 members",
+      rate,
+      50,
+      "shown",
+    );
+    const [low, middle, high] = waits.map((wait) => (wait / 1_000).toFixed(1));
+    console.log(
+      `${"".padEnd(22)} waited ${low} / ${middle} / ${high} s (5th, 50th, 95th of a hundred), ${cpu.toFixed(2)} ms of server CPU a grant`,
+    );
+  }
+}
+
+if (wanted("floor-memory")) {
+  const [ours, peer] = await inTurn(
+    () => floorMemory("memory"),
+    () => floorMemory("plain"),
+  );
+  add("floor-memory", "resident bytes per held floor", median(ours), median(peer), "shown");
 }
 
 if (wanted("client-size")) {

@@ -5,6 +5,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { FloorConfig } from "@rostrum/protocol";
 import { attachSessions, embeddedStore, memoryStore, type Sessions } from "@rostrum/server";
 import { Server } from "socket.io";
 
@@ -24,19 +25,29 @@ const io = new Server(http, {
     : {}),
 });
 let sessions: Sessions | undefined;
+const locks = new Map<string, { readonly holder: string; readonly since: number; readonly queue: readonly string[] }>();
 if (mode === "plain") {
   io.use((_, next) => next());
   io.on("connection", (socket) => {
     const { room } = socket.handshake.auth as { room?: string };
     if (room !== undefined && !socket.recovered) void socket.join(room);
+    // What an app without floors does: a table of locks, and an acknowledgement.
+    socket.on("ask", (name: string, granted: (free: boolean) => void) => {
+      const lock = locks.get(name) ?? { holder: socket.id, since: Date.now(), queue: [] };
+      locks.set(name, lock);
+      granted(lock.holder === socket.id);
+    });
     socket.on("msg", (to: string, text: string) => io.to(to).emit("msg", text));
   });
 } else {
   const folder = mkdtempSync(join(tmpdir(), "rostrum-bench-"));
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const order = (process.argv[3] ?? "fifo") as FloorConfig["order"];
+  const contended = { maxQueue: 10_000, grace: 60_000, order, ...(order === "priority" ? { ageing: 5_000 } : {}) };
   sessions = attachSessions(io, {
     store: mode === "durable" ? embeddedStore(folder) : memoryStore(),
     authenticate: ({ auth }) => ({ user: String(auth) }),
+    floors: { mic: contended, "cell:*": {} },
     limits: { rate: 1e9, burst: 1e9, sessionsPerUser: 1e6, windowCommands: 1_000 },
     flicker: 120_000,
   });

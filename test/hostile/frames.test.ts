@@ -8,12 +8,13 @@ import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { createClient } from "@rostrum/client";
-import { defaultLimits, parseFrame, RostrumError, type ServerFrame } from "@rostrum/protocol";
-import { attachSessions, embeddedStore, memoryStore, type Sessions } from "@rostrum/server";
+import { defaultLimits, parseFrame, RostrumError } from "@rostrum/protocol";
+import { attachSessions, embeddedStore, type Sessions } from "@rostrum/server";
 import { Scheduler } from "@rostrum/testing";
 import { Server } from "socket.io";
-import { io as connect, type Socket } from "socket.io-client";
+import type { Socket } from "socket.io-client";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { answers, opened, opening, refusals, Wire } from "./wire.ts";
 
 /** Frames that are almost right: every shape of wrong, by chance. */
 const frames = (chance: Scheduler): unknown => {
@@ -39,6 +40,12 @@ const frames = (chance: Scheduler): unknown => {
       [{ type: "messages", items: [["note", 1]] }],
       [{ type: "messages", items: [] }],
       [{ type: "floor-release", floor: "mic", fence: 1e9 }],
+      [{ type: "floor-request", floor: "mic", priority: 9 }],
+      [{ type: "floor-request", floor: "mic", for: {}, within: -1 }],
+      [{ type: "floor-configure", floor: "mic", change: { __proto__: null, capacity: -1 } }],
+      [{ type: "floor-reorder", floor: "mic", member: "m", position: 1e300 }],
+      [{ type: "propose", subject: { kind: "dialog", mode: "shouting" } }],
+      [{ type: "answer", proposal: "1", accept: "yes" }],
       [{ type: "constructor" }],
       JSON.parse('{"__proto__":{"polluted":true}}'),
       deep(40),
@@ -55,6 +62,7 @@ const frames = (chance: Scheduler): unknown => {
       "processed",
       "auth",
       "ping",
+      "renew",
       "detach",
       "opened",
       "toString",
@@ -103,53 +111,19 @@ describe("reading what a client sent", () => {
 });
 
 describe("a server under hostile frames", () => {
-  let io: Server;
+  let wire: Wire;
   let sessions: Sessions;
-  let url: string;
-  const sockets: Socket[] = [];
+  const dial = (): Promise<Socket> => wire.dial();
   beforeEach(async () => {
-    const http = createServer();
-    io = new Server(http);
-    sessions = attachSessions(io, { store: memoryStore(), floors: { mic: { capacity: 1 } }, guards: { speak: "mic" } });
-    await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
-    url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
+    wire = await Wire.open({ floors: { mic: { capacity: 1 } }, guards: { speak: "mic" } });
+    ({ sessions } = wire);
   });
-  afterEach(async () => {
-    for (const socket of sockets.splice(0)) socket.disconnect();
-    await sessions.close();
-    await io.close();
-  });
-
-  const dial = async (): Promise<Socket> => {
-    const socket = connect(url, { transports: ["websocket"], forceNew: true, reconnection: false });
-    sockets.push(socket);
-    await new Promise<void>((resolve) => socket.once("connect", resolve));
-    return socket;
-  };
-  const answers = (socket: Socket): ServerFrame[] => {
-    const heard: ServerFrame[] = [];
-    socket.on("rostrum", (got: readonly ServerFrame[]) => heard.push(...got));
-    return heard;
-  };
-  const opening = { type: "open", session: "s", versions: [1], features: [], required: [], instance: "i" };
-  const opened = async (
-    socket: Socket,
-    heard: ServerFrame[],
-    more: object = {},
-  ): Promise<Extract<ServerFrame, { type: "opened" }>> => {
-    socket.emit("rostrum", [{ ...opening, ...more }]);
-    await expect.poll(() => heard.find(({ type }) => type === "opened" || type === "closed")).toBeDefined();
-    const answer = heard.find((frame) => frame.type === "opened");
-    if (answer?.type !== "opened") throw new Error(JSON.stringify(heard));
-    return answer;
-  };
-  const refusals = (heard: readonly ServerFrame[]): string[] =>
-    heard.flatMap((frame) => (frame.type === "refused" || frame.type === "closed" ? [frame.error.code] : []));
+  afterEach(() => wire.close());
 
   it("goes on serving others, with its state unchanged and its memory flat", async () => {
     setFlagsFromString("--expose-gc");
     const collect = runInNewContext("gc") as () => void;
-    const client = createClient({ url });
+    const client = createClient({ url: wire.url });
     const session = client.session("s");
     await session.ready;
     await session.emit("note", 1);

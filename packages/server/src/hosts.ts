@@ -27,6 +27,9 @@ export type FloorListener = (move: FloorMove) => void;
 
 export type StoredListener = (entries: readonly Entry[], state: SessionState) => void;
 
+/** Batches that follow one another within this time are gathered by the turn of the event loop. Milliseconds. */
+const together = 1;
+
 /** What a store threw becomes a typed error; a typed one stays what it is. */
 const storeError = (session: SessionId, verb: string, cause: unknown): RostrumError =>
   cause instanceof RostrumError
@@ -109,6 +112,7 @@ export class Hosts {
     const attempt = <T>(verb: string, work: Promise<T>, done: (result: T | RostrumError) => void): void => {
       work.then(done, (cause: unknown) => done(storeError(session, verb, cause)));
     };
+    let decided = 0;
     let alarm: NodeJS.Timeout | undefined;
     let flush: { readonly at: number; readonly timer: NodeJS.Timeout | undefined } | undefined;
     const doFlush = (): void => {
@@ -132,7 +136,13 @@ export class Hosts {
         attempt("trim", store.trim(session, below), (result) => {
           if (result instanceof RostrumError) debug("%s: %s", session, result.message);
         }),
-      defer: (then) => void setImmediate(then),
+      defer: (then) => {
+        // Who speaks into the quiet is answered at once; what comes together is decided together, after this turn.
+        const now = performance.now();
+        if (now - decided > together) queueMicrotask(then);
+        else setImmediate(then);
+        decided = now;
+      },
       alarm: (at) => {
         clearTimeout(alarm);
         alarm = undefined;
