@@ -73,7 +73,7 @@ const packages = ["protocol", "client", "server", "testing"].map((name) => {
   };
 });
 
-/** The demo: its page for browsers in one file, its two processes for Node. */
+/** The demo: its pages for browsers, its two processes for Node. */
 const demo = () => {
   const files = readdirSync("demo/src/page").filter((name) => /\.(html|css|svg)$/.test(name));
   const assets = {
@@ -89,13 +89,13 @@ const demo = () => {
     );
   return [
     {
-      input: entries("demo/src/page", ["main", "pane"]),
+      input: entries("demo/src/page", ["main", "pane", "room"]),
       plugins: [
         nodeResolve({ browser: true, extensions: [".ts", ".js"], exportConditions: ["source"] }),
         transpile(),
         assets,
       ],
-      output: { dir: "demo/dist/page", format: "es", sourcemap: true },
+      output: { dir: "demo/dist/page", format: "es", sourcemap: true, chunkFileNames: "shared-[name].js" },
       onwarn,
     },
     {

@@ -1,9 +1,42 @@
-/** The stage: two panes, each an origin of its own behind a network of its own, and the switches that break things. */
+/** The stage: panes, each an origin of its own behind a network of its own, and the switches that break things. */
+
+import { find, make } from "./dom.ts";
+
+/** What is played: which page, in which session, by whom. */
+interface Play {
+  readonly title: string;
+  readonly lede: string;
+  readonly page: string;
+  readonly session: string;
+  /** Name to role; a pane of each. */
+  readonly cast: Readonly<Record<string, "member" | "chair">>;
+  readonly visitors: readonly string[];
+}
+
+const plays: Readonly<Record<string, Play>> = {
+  chat: {
+    title: "Rostrum: a session that survives",
+    lede: "Two people, one session. Cut a network, reload a tab, kill the server: nothing is lost, nothing comes twice.",
+    page: "pane.html",
+    session: "standup-42",
+    cast: { Ada: "member", Bob: "member" },
+    visitors: ["Cy", "Dee", "Eve", "Flo"],
+  },
+  room: {
+    title: "Rostrum: a voice and video room",
+    lede: "Two members and a chair, each heard only while holding the floor. Kill the server: the call goes on.",
+    page: "room.html",
+    session: "voice-room",
+    cast: { Ada: "member", Bob: "member", Cy: "chair" },
+    visitors: ["Dee", "Eve", "Flo"],
+  },
+};
 
 interface Stage {
   readonly panes: readonly { readonly name: string; readonly page: string; readonly socket: string }[];
   readonly direct: string;
   readonly up: boolean;
+  readonly out: boolean;
   readonly kills: number;
   readonly network: Readonly<Record<string, string>>;
 }
@@ -16,12 +49,6 @@ const modes = [
   ["off", "Off"],
 ] as const;
 
-const find = <T extends HTMLElement>(id: string, kind: new () => T): T => {
-  const found = document.getElementById(id);
-  if (!(found instanceof kind)) throw new Error(`the page has no ${id}`);
-  return found;
-};
-
 const state = async (): Promise<Stage> => (await (await fetch("/api/state")).json()) as Stage;
 const order = (path: string): Promise<Response> =>
   fetch(`/api/${path}`, { method: "POST", headers: { "x-demo": "1" } });
@@ -30,28 +57,32 @@ const say = (text: string): void => {
   said.textContent = text;
 };
 
-const session = new URL(location.href).searchParams.get("session") ?? "standup-42";
+const query = new URL(location.href).searchParams;
+const stage = query.get("stage") === "room" ? "room" : "chat";
+const play = plays[stage] as Play;
+const session = query.get("session") ?? play.session;
+document.title = play.title;
+document.body.dataset["stage"] = stage;
+find("lede", HTMLParagraphElement).textContent = play.lede;
+find(`stage-${stage}`, HTMLAnchorElement).setAttribute("aria-current", "page");
 const frames: { readonly frame: HTMLIFrameElement; readonly origin: string }[] = [];
 
-const pageOf = (page: string, name: string, socket: string): string =>
-  `${page}?${new URLSearchParams({ name, socket, session }).toString()}`;
+const pageOf = (origin: string, name: string, socket: string): string => {
+  const role = play.cast[name] ?? "member";
+  return `${origin}${play.page}?${new URLSearchParams({ name, role, socket, session }).toString()}`;
+};
 
 const addPane = ({ name, page, socket }: Stage["panes"][number], present: string): void => {
-  const pane = document.createElement("section");
-  pane.className = "pane";
+  const pane = make("section", "pane");
   pane.setAttribute("aria-label", name);
-  const header = document.createElement("header");
-  const title = document.createElement("h2");
-  title.textContent = name;
-  const network = document.createElement("fieldset");
-  network.className = "network";
-  const legend = document.createElement("legend");
-  legend.className = "visually-hidden";
-  legend.textContent = `${name}'s network`;
-  network.append(legend);
+  const header = make("header");
+  const title = make("h2", "", name);
+  if (play.cast[name] === "chair") title.append(make("span", "", " chair"));
+  const network = make("fieldset", "network");
+  network.append(make("legend", "visually-hidden", `${name}'s network`));
   for (const [mode, text] of modes) {
-    const label = document.createElement("label");
-    const input = document.createElement("input");
+    const label = make("label");
+    const input = make("input");
     input.type = "radio";
     input.name = `network-${name}`;
     input.checked = mode === present;
@@ -62,13 +93,13 @@ const addPane = ({ name, page, socket }: Stage["panes"][number], present: string
     label.append(input, text);
     network.append(label);
   }
-  const reload = document.createElement("button");
-  reload.textContent = "Reload";
+  const reload = make("button", "", "Reload");
   reload.dataset["testid"] = `${name}-reload`;
   reload.setAttribute("aria-label", `Reload ${name}'s page`);
-  const frame = document.createElement("iframe");
+  const frame = make("iframe");
   frame.title = `${name}'s page`;
   frame.name = name;
+  frame.allow = "camera; microphone; autoplay";
   frame.src = pageOf(page, name, socket);
   reload.addEventListener("click", () => {
     frame.src = pageOf(page, name, socket);
@@ -81,16 +112,24 @@ const addPane = ({ name, page, socket }: Stage["panes"][number], present: string
 };
 
 const first = await state();
-for (const pane of first.panes) addPane(pane, first.network[pane.name] ?? "ok");
+for (const pane of first.panes) if (pane.name in play.cast) addPane(pane, first.network[pane.name] ?? "ok");
 
+const out = find("out", HTMLInputElement);
+out.checked = first.out;
+out.addEventListener("change", () => {
+  void order(`out/${out.checked}`).then(() =>
+    say(out.checked ? "A killed server will stay away." : "A killed server comes back by itself."),
+  );
+});
 find("kill", HTMLButtonElement).addEventListener("click", () => {
-  void order("kill").then(() => say("The server was killed. It will be back in two seconds."));
+  void order("kill").then(() =>
+    say(`The server was killed. ${out.checked ? "It stays away." : "It will be back in two seconds."}`),
+  );
 });
 
 let visitors = 0;
 find("another", HTMLButtonElement).addEventListener("click", () => {
-  const names = ["Cy", "Dee", "Eve", "Flo"];
-  const name = names[visitors % names.length] ?? "Cy";
+  const name = play.visitors[visitors % play.visitors.length] ?? "Guest";
   visitors += 1;
   const [pane] = first.panes;
   if (pane !== undefined) window.open(pageOf(pane.page, name, first.direct), "_blank", "noopener");

@@ -1,6 +1,7 @@
 /** One member: a real client of the session. What it shows of itself it could lose; what it keeps, it keeps by checkpoint. */
 
 import { createClient, type Grant, type RostrumError } from "@rostrum/client";
+import { find } from "./dom.ts";
 import { PlainSide } from "./plain.ts";
 
 interface Note {
@@ -21,12 +22,6 @@ interface Kept {
   readonly doubled: number;
   readonly sent: number;
 }
-
-const find = <T extends HTMLElement>(id: string, kind: new () => T): T => {
-  const found = document.getElementById(id);
-  if (!(found instanceof kind)) throw new Error(`the page has no ${id}`);
-  return found;
-};
 
 const query = new URL(location.href).searchParams;
 const name = query.get("name") ?? "Guest";

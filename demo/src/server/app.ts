@@ -19,10 +19,16 @@ const io = new Server(http, {
 const sessions = attachSessions(io.of("/rostrum"), {
   store: embeddedStore(folder),
   authenticate: ({ auth }) => {
-    const name = (auth as { name?: unknown } | undefined)?.name;
-    return typeof name === "string" && name !== "" && name.length < 40 ? { user: name, name } : null;
+    const { name, role = "member" } = (auth ?? {}) as { name?: unknown; role?: unknown };
+    if (typeof name !== "string" || name === "" || name.length >= 40) return null;
+    // It is a demo: whoever says so is the chair. An app looks that up.
+    return role === "member" || role === "chair" ? { user: name, name, roles: [role] } : null;
   },
-  floors: { mic: { capacity: 1, maxHold: 60_000, grace: 8_000 } },
+  roles: { chair: ["*"], member: ["emit", "volatile", "floor", "sync", "priority"] },
+  floors: {
+    mic: { capacity: 1, maxHold: 60_000, grace: 8_000 },
+    air: { capacity: 1, maxHold: 30_000, grace: 8_000 },
+  },
   guards: { talk: "mic" },
   limits: { members: 50 },
 });

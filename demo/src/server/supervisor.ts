@@ -24,7 +24,7 @@ const modes: Readonly<Record<string, FaultMode>> = {
   "half-open": { kind: "half-open" },
   off: { kind: "off" },
 };
-const names = ["Ada", "Bob"] as const;
+const names = ["Ada", "Bob", "Cy"] as const;
 
 const types: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8",
@@ -40,6 +40,8 @@ let child: ChildProcess | undefined;
 let appPort = 0;
 let startedAt = 0;
 let kills = 0;
+/** Whether a killed server stays away until this is taken back. */
+let out = false;
 let closing = false;
 
 const startApp = async (): Promise<void> => {
@@ -49,7 +51,7 @@ const startApp = async (): Promise<void> => {
   app.once("exit", () => {
     child = undefined;
     // Two seconds in which nobody answers: long enough to be seen.
-    if (!closing) setTimeout(() => void startApp().catch(fail), 2_000);
+    if (!out) restart(2_000);
   });
   await new Promise<void>((resolve, reject) => {
     app.once("message", (message: { readonly port: number }) => {
@@ -59,6 +61,12 @@ const startApp = async (): Promise<void> => {
     });
     app.once("exit", (code) => reject(new Error(`the demo's server ended with ${code} before it was up`)));
   });
+};
+
+const restart = (after: number): void => {
+  setTimeout(() => {
+    if (!closing && !out && child === undefined) void startApp().catch(fail);
+  }, after);
 };
 
 const fail = (error: unknown): void => {
@@ -107,6 +115,7 @@ const control = (request: IncomingMessage, response: ServerResponse, pathname: s
       panes,
       direct: `http://127.0.0.1:${appPort}`,
       up: child !== undefined,
+      out,
       startedAt,
       kills,
       network: Object.fromEntries(
@@ -125,6 +134,12 @@ const control = (request: IncomingMessage, response: ServerResponse, pathname: s
     kills += 1;
     child?.kill("SIGKILL");
     return answer(200, { kills });
+  }
+  if (what === "out") {
+    const before = out;
+    out = who === "true";
+    if (before && !out && child === undefined) restart(0);
+    return answer(200, { out });
   }
   const proxy = proxies.get(who);
   const wanted = Object.hasOwn(modes, mode) ? modes[mode] : undefined;
