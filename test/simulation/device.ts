@@ -30,6 +30,9 @@ export interface Sent {
   readonly id: string;
   readonly scope: string;
   readonly command: MemberCommand;
+  /** Under which name and number it went first, if the member was somebody then. */
+  readonly member: MemberId | undefined;
+  seq: number;
   /** The grant that was held at the time of a guarded message. */
   fence: Offset | undefined;
   queued: boolean;
@@ -123,6 +126,8 @@ export class Page {
   readonly resumptions: Resumption[] = [];
   readonly violations: string[] = [];
   readonly warnings: string[] = [];
+  /** The app takes its time over each entry. */
+  slowHandlers = false;
   /** What it believes to hold: fence → floor. */
   readonly held = new Map<Offset, string>();
   /** What was handed back to the app, in this life of the page. */
@@ -179,11 +184,11 @@ export class Page {
             scheduler.later(scheduler.between(1, 40), () => alive() && run());
             return done();
           }
-          if (!asyncHandlers || scheduler.chance(0.5)) {
+          if (!this.slowHandlers && (!asyncHandlers || scheduler.chance(0.5))) {
             run();
             return done();
           }
-          scheduler.later(scheduler.between(0, 30), () => {
+          scheduler.later(this.slowHandlers ? scheduler.between(300, 2_000) : scheduler.between(0, 30), () => {
             if (!alive()) return;
             run();
             done();
@@ -305,16 +310,16 @@ export class Page {
   }
 
   submit(command: MemberCommand, id: string): Sent | undefined {
-    return this.track(command, id, (settle) => {
-      this.engine.submit(command, 50, settle);
-    });
+    return this.track(command, id, (settle) => this.engine.submit(command, 50, settle));
   }
 
-  private track(command: MemberCommand, id: string, submit: (settle: Settle) => void): Sent | undefined {
+  private track(command: MemberCommand, id: string, submit: (settle: Settle) => number): Sent | undefined {
     const sent: Sent = {
       id,
       scope: this.scope,
       command,
+      member: this.engine.member,
+      seq: 0,
       fence: undefined,
       queued: false,
       stored: undefined,
@@ -322,7 +327,7 @@ export class Page {
       orphaned: false,
     };
     try {
-      submit({
+      sent.seq = submit({
         queued: () => (sent.queued = true),
         stored: ({ offset }) => (sent.stored = offset),
         refused: (error) => (sent.refused = error),
@@ -340,9 +345,22 @@ export class Page {
 
   // ---- the link, in virtual time ----
 
+  /** No network at all until then: what is there is dead, and nothing new comes about. */
+  offlineUntil = 0;
+
+  goOffline(milliseconds: number): void {
+    this.offlineUntil = this.device.scheduler.now + milliseconds;
+    if (this.connection !== undefined) this.connection.deafUp = this.connection.deafDown = true;
+  }
+
   private dial(): void {
     if (!this.alive || this.engine.phase.kind === "closed") return;
     const { scheduler } = this.device;
+    if (this.offlineUntil > scheduler.now) {
+      this.cancelDial();
+      this.cancelDial = scheduler.later(scheduler.between(100, 500), () => this.dial());
+      return;
+    }
     const connection: SimConnection = new SimConnection(
       scheduler,
       this.route(),

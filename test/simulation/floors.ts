@@ -15,7 +15,9 @@ import {
 import type { Scheduler } from "@rostrum/testing";
 import type { Page } from "./device.ts";
 
-const floors = ["mic", "mic", "mic", "desk", "desk", "chair", "stage", "stage", "cell:1", "@data"] as const;
+const any = ["mic", "mic", "mic", "desk", "desk", "chair", "stage", "stage", "cell:1", "@data"] as const;
+/** Where everybody wants the same. */
+const narrow = ["mic", "mic", "mic", "desk"] as const;
 
 export class FloorPlay {
   /** The most places that each floor ever had. */
@@ -23,6 +25,7 @@ export class FloorPlay {
 
   constructor(
     private readonly scheduler: Scheduler,
+    private readonly contended: boolean,
     private readonly note: (text: string) => void,
     private readonly newId: () => string,
   ) {}
@@ -34,12 +37,12 @@ export class FloorPlay {
   /** One page does something with some floor. */
   act(page: Page): void {
     const { scheduler } = this;
-    const name = scheduler.pick(floors) ?? "mic";
+    const name = scheduler.pick<string>(this.contended ? narrow : any) ?? "mic";
     const { state, member } = page.engine;
     const held = state.floors.get(name)?.holders.find((grant) => grant.member === member);
     const dice = scheduler.random();
-    if (dice < 0.12) return this.moderate(page, name);
-    if (dice < 0.2) return this.negotiate(page);
+    if (dice < (this.contended ? 0.06 : 0.12)) return this.moderate(page, name);
+    if (dice < (this.contended ? 0.08 : 0.2)) return this.negotiate(page);
     if (held !== undefined && dice < 0.65) {
       // Sometimes twice, the second time late: it must not free what comes after.
       const other = scheduler.pick(this.others(page));
@@ -60,6 +63,18 @@ export class FloorPlay {
       ...(scheduler.chance(0.2) ? { within: scheduler.between(100, 5_000) } : {}),
       ...(scheduler.chance(0.1) ? { ifAvailable: true } : {}),
     });
+  }
+
+  request(page: Page, floor: string): void {
+    this.say(page, { type: "floor-request", floor });
+  }
+
+  cancel(page: Page, floor: string): void {
+    if (page.alive) this.say(page, { type: "floor-cancel", floor });
+  }
+
+  revoke(page: Page, floor: string, member: MemberId): void {
+    if (page.alive) this.say(page, { type: "floor-revoke", floor, member });
   }
 
   private release(page: Page, floor: string, fence: number): void {

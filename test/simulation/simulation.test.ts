@@ -4,9 +4,6 @@ import { describe, expect, it } from "vitest";
 import { type Sabotage, sabotages } from "./sabotage.ts";
 import { play } from "./world.ts";
 
-/** Seeds that once showed a violation. What each was is told by the commit that added it. */
-const found = [2, 4, 18, 27, 33, 36, 61, 64, 84, 132, 145, 727, 734, 948, 1206, 1267, 1415, 1912];
-
 const hunt = (from: number, count: number, sabotage: Sabotage = "none"): string | undefined => {
   for (let seed = from; seed < from + count; seed += 1) {
     const [violation] = play(seed, sabotage).violations;
@@ -16,10 +13,6 @@ const hunt = (from: number, count: number, sabotage: Sabotage = "none"): string 
 };
 
 describe("the simulated world", () => {
-  it("keeps every promise in the histories that once broke one", () => {
-    expect(found.flatMap((seed) => play(seed).violations)).toEqual([]);
-  });
-
   it("keeps every promise in two thousand fixed histories", () => {
     expect(hunt(1, 2_000)).toBeUndefined();
   });

@@ -36,7 +36,7 @@ const floor = (options: Partial<FloorConfig>): FloorConfig => ({ ...defaultFloor
 const config: SessionConfig = {
   ...defaultConfig,
   floors: {
-    mic: floor({ grace: 3_000, maxQueue: 3, maxHold: 8_000, warning: 1_000 }),
+    mic: floor({ grace: 3_000, maxQueue: 2, maxHold: 8_000, warning: 1_000 }),
     desk: floor({ capacity: 2, grace: 1_000, maxQueue: 10, order: "priority", preempt: true }),
     chair: floor({ grace: 2_000 }),
     stage: floor({ grace: 1_500, policy: "chair", chair: "chair", unchaired: "queue", order: "least-spoken" }),
@@ -96,6 +96,7 @@ class World {
     this.contended = contending.has(sabotage) || scheduler.chance(0.2);
     this.floorPlay = new FloorPlay(
       scheduler,
+      this.contended,
       (text) => this.note(text),
       () => this.newId(),
     );
@@ -138,6 +139,7 @@ class World {
   private readonly latency = (): number => {
     const { scheduler } = this;
     if (this.calm) return scheduler.between(1, 5);
+    if (this.lag !== undefined) return this.lag;
     return scheduler.chance(0.05) ? scheduler.between(100, 1_500) : scheduler.between(0, 30);
   };
 
@@ -177,8 +179,12 @@ class World {
       return;
     }
     const { page } = tab;
+    // Where a floor is contended, half of what is done is done with it, and what has to do with time goes wrong more often.
+    if (this.contended && scheduler.chance(0.5)) return this.floorPlay.act(page);
+    if (this.contended && scheduler.chance(0.15)) return this.strand(page);
+    if (this.contended && scheduler.chance(0.1)) return this.duel(page);
     if (dice < 0.5) this.emit(page);
-    else if (dice < 0.58 || (this.contended && dice < 0.9)) this.floorPlay.act(page);
+    else if (dice < 0.58) this.floorPlay.act(page);
     else if (dice < 0.61) {
       this.note(`${page.scope} sets a sync point`);
       page.submit({ type: "sync-minor" }, this.newId());
@@ -222,9 +228,8 @@ class World {
       this.store.slow = true;
       scheduler.later(scheduler.between(500, 4_000), () => (this.store.slow = false));
     } else if (dice < 0.97) {
-      const node = scheduler.pick(this.nodes);
-      if (node !== undefined) node.skew = scheduler.between(-3_000, 3_000);
-      this.note(`${node?.name ?? ""}: the clock jumps to ${node?.skew ?? 0} ms off`);
+      const which = scheduler.pick([() => this.jump(), () => this.goOffline(page), () => this.dawdle(page)]);
+      which?.();
     } else if (dice < 0.985) {
       this.note(`${page.scope} releases`);
       if (page.engine.phase.kind === "closed") return;
@@ -242,6 +247,115 @@ class World {
       tab.closed = true;
     }
   }
+
+  private jump(): void {
+    const node = this.scheduler.pick(this.nodes);
+    if (node !== undefined) node.skew = this.scheduler.between(-3_000, 3_000);
+    this.note(`${node?.name ?? ""}: the clock jumps to ${node?.skew ?? 0} ms off`);
+  }
+
+  /** The app takes its time over what it is given: the server stops telling until it has credit again. */
+  private dawdle(page: Page): void {
+    this.note(`${page.scope}: the handlers are slow for a while`);
+    page.slowHandlers = true;
+    this.scheduler.later(this.scheduler.between(1_000, 8_000), () => (page.slowHandlers = false));
+  }
+
+  private goOffline(page: Page): void {
+    const milliseconds = this.scheduler.between(1_000, 9_000);
+    this.note(`${page.scope}: no network for ${milliseconds} ms`);
+    page.goOffline(milliseconds);
+  }
+
+  /** Things that go badly together for who holds a floor that others want. */
+  private strand(page: Page): void {
+    const { scheduler } = this;
+    const holder = this.tabs.find(({ page: each, closed }) => !closed && each.held.size > 0)?.page ?? page;
+    const dice = scheduler.random();
+    if (dice < 0.4) {
+      this.goOffline(holder);
+      if (scheduler.chance(0.6)) scheduler.later(scheduler.between(500, 4_000), () => this.jump());
+    } else if (dice < 0.7) {
+      // It hears nothing of its revoke, because it owes for so much else.
+      this.dawdle(holder);
+      for (const { page: other, closed } of this.tabs) {
+        if (closed || other === holder) continue;
+        for (let each = 0; each < 12; each += 1) other.emit(["note", this.newId()], undefined, `x${this.ids}`);
+        if (holder.member !== undefined)
+          scheduler.later(200, () => this.floorPlay.revoke(other, "mic", holder.member as MemberId));
+      }
+    } else if (dice < 0.85) {
+      // Some of what is on the disk together is refused, and the page dies before the rest is decided: the window has room
+      // for eight, so what comes after the request waits for its answer.
+      const other = this.tabs.find((each) => !each.closed && each.page !== page)?.page;
+      if (other !== undefined) this.floorPlay.request(other, "cell:1");
+      scheduler.runUntil(scheduler.now + scheduler.between(20, 200));
+      if (!page.alive) return;
+      for (let each = 0; each < 12; each += 1) {
+        if (each === 7) this.floorPlay.request(page, "cell:1");
+        page.emit(["note", this.newId()], undefined, `x${this.ids}`);
+      }
+      if (other !== undefined)
+        scheduler.later(scheduler.between(20, 100), () => this.floorPlay.cancel(other, "cell:1"));
+      const tab = this.tabs.find((each) => each.page === page);
+      scheduler.later(scheduler.between(5, 120), () => {
+        if (tab === undefined || tab.closed || tab.page !== page || !page.alive) return;
+        this.note(`${page.scope}: the page dies and comes back`);
+        page.crash();
+        tab.page = this.page(tab.device, page.scope, tab.asyncHandlers);
+      });
+    } else this.jump();
+  }
+
+  /** One holds the floor and another waits for it; then the holder is cut off in one of the ways that a lease is for. */
+  private duel(waiting: Page): void {
+    const { scheduler } = this;
+    const holder = this.tabs.find(({ page, closed }) => !closed && page !== waiting && page.live)?.page;
+    if (holder === undefined) return;
+    this.note(`${holder.scope} and ${waiting.scope} want the same floor`);
+    for (const page of [holder, waiting]) {
+      this.floorPlay.request(page, "mic");
+      scheduler.runUntil(scheduler.now + scheduler.between(50, 300));
+    }
+    const { member } = holder;
+    if (member === undefined || !holder.alive || !waiting.alive) return;
+    const away = scheduler.between(4_000, 8_000);
+    scheduler.pick([
+      // The server's clock steps while it waits for the lease.
+      () => {
+        this.note(`${holder.scope}: no network for ${away} ms, and the clocks step`);
+        holder.goOffline(away);
+        for (const node of this.nodes) scheduler.later(scheduler.between(800, 2_500), () => (node.skew += 2_900));
+      },
+      // It is revoked while it owes for so much else that it is told nothing, though it is answered.
+      () => {
+        this.note(`${holder.scope}: slow handlers, and a revoke`);
+        holder.slowHandlers = true;
+        for (let each = 0; each < 40; each += 1) waiting.emit(["note", this.newId()], undefined, `x${this.ids}`);
+        scheduler.later(scheduler.between(300, 800), () => {
+          const command = { type: "floor-revoke", floor: "mic", member } as const;
+          this.nodes.find(({ host }) => host !== undefined)?.host?.submit({ from: null, command });
+        });
+        scheduler.later(away + 3_000, () => (holder.slowHandlers = false));
+      },
+      // The server loses it while an answer is long under way.
+      () => {
+        this.note(`${holder.scope}: the server loses it while it still hears`);
+        this.lag = 1_400;
+        waiting.emit(["note", this.newId()], undefined, `x${this.ids}`);
+        const { link } = holder;
+        scheduler.later(100, () => {
+          this.lag = undefined;
+          if (link !== undefined) link.deafUp = true;
+          link?.dropServer();
+          holder.offlineUntil = scheduler.now + away;
+        });
+      },
+    ])?.();
+    scheduler.runUntil(scheduler.now + away);
+  }
+
+  private lag: number | undefined;
 
   private newId(): string {
     this.ids += 1;
@@ -280,6 +394,10 @@ class World {
     this.calm = true;
     this.store.full = this.store.slow = false;
     for (const node of this.nodes) node.restart();
+    for (const { page } of this.tabs) {
+      page.slowHandlers = false;
+      page.offlineUntil = 0;
+    }
     // Dead tabs are opened again, so that what they left unsent is sent.
     for (const device of this.devices) {
       for (const scope of device.disk.keys()) if (!device.locks.has(scope)) this.openTab(device, scope);
@@ -394,8 +512,18 @@ class World {
         stored.add(String(id));
       });
     }
-    for (const { id, scope, command, queued, stored: offset, refused, orphaned } of this.sent) {
-      if (command.type !== "messages") continue;
+    // A floor's commands leave entries of their own; each is told by its member and seq.
+    const effects = new Set(
+      truth.flatMap((entry) => ("seq" in entry && entry.by !== null ? [`${entry.by} ${entry.seq}`] : [])),
+    );
+    for (const { id, scope, member, seq, command, queued, stored: offset, refused, orphaned } of this.sent) {
+      if (command.type !== "messages") {
+        const uncertain =
+          refused?.code === "OUTCOME_UNKNOWN" || refused?.code === "ABORTED" || refused?.code === "CLOSED";
+        if (refused !== undefined && !uncertain && member !== undefined && effects.has(`${member} ${seq}`))
+          this.fail(`honest: ${command.type} ${seq} of ${scope} was refused (${refused.code}) and is in the log`);
+        continue;
+      }
       if (offset !== undefined && at.get(offset) !== id)
         this.fail(`stored: ${id} of ${scope} was acknowledged at #${offset}, where ${at.get(offset) ?? "nothing"} is`);
       // Who aborts does not wait to hear what became of what was under way.
@@ -485,13 +613,14 @@ const contending: ReadonlySet<Sabotage> = new Set<Sabotage>([
   "impatient-leases",
   "renew-for-nothing",
   "ignore-the-fence",
+  "wrong-order",
 ]);
 
 const sabotaged = (honest: SessionConfig, sabotage: Sabotage): SessionConfig => {
   if (sabotage === "no-guard") return { ...honest, guards: {} };
   if (sabotage !== "wrong-order") return honest;
-  const { desk = defaultFloor } = honest.floors;
-  return { ...honest, floors: { ...honest.floors, desk: { ...desk, order: "fifo", preempt: false } } };
+  const { mic = defaultFloor } = honest.floors;
+  return { ...honest, floors: { ...honest.floors, mic: { ...mic, order: "priority" } } };
 };
 
 const byId = (a: { readonly id: string }, b: { readonly id: string }): number => (a.id < b.id ? -1 : 1);

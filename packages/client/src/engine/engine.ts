@@ -619,7 +619,7 @@ export class Engine {
     for (const { seq } of this.outbox.all()) {
       if (seq > confirmed) break;
       const error =
-        outcome.kind === "resumed"
+        outcome.kind === "resumed" && this.gap === undefined
           ? new RostrumError("REFUSED", `Command ${seq} was refused; the reason was lost with the connection.`, { seq })
           : new RostrumError(
               "OUTCOME_UNKNOWN",
