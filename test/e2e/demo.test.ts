@@ -1,25 +1,15 @@
 /** The demo as a visitor has it: the built page in real Chromium, the real server behind real proxies, killed for real. */
 
-import { type ChildProcess, fork } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import axe from "axe-core";
 import type { Browser, BrowserContext, FrameLocator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { launchChromium } from "../chromium.ts";
-
-const images = fileURLToPath(new URL("../../docs/images/", import.meta.url));
-const supervisor = fileURLToPath(new URL("../../demo/dist/server/supervisor.js", import.meta.url));
+import { complaints, shoot, Visit } from "./visit.ts";
 
 describe("the demo", () => {
   let browser: Browser;
   let context: BrowserContext;
   let page: Page;
-  let demo: ChildProcess;
-  let data: string;
-  let url: string;
+  let visit: Visit;
 
   beforeAll(async () => {
     browser = await launchChromium();
@@ -27,28 +17,12 @@ describe("the demo", () => {
   afterAll(() => browser.close());
 
   beforeEach(async () => {
-    data = await mkdtemp(join(tmpdir(), "rostrum-demo-"));
-    demo = fork(supervisor, {
-      env: { ...process.env, PORT: "0", DEMO_DATA: data },
-      stdio: ["ignore", "ignore", "inherit", "ipc"],
-    });
-    url = await new Promise<string>((resolve, reject) => {
-      demo.once("message", (message: { readonly url: string }) => resolve(message.url));
-      demo.once("exit", (code) => reject(new Error(`the demo ended with ${code}`)));
-    });
-    context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
-    page = await context.newPage();
-    await page.goto(url);
+    visit = await Visit.begin(browser, 1280, 900);
+    ({ context, page } = visit);
     await live("Ada");
     await live("Bob");
   });
-  afterEach(async () => {
-    await context.close();
-    const gone = new Promise((resolve) => demo.once("exit", resolve));
-    demo.kill();
-    await gone;
-    await rm(data, { recursive: true });
-  });
+  afterEach(() => visit.end());
 
   const pane = (name: string): FrameLocator => page.frameLocator(`iframe[name="${name}"]`);
   const within = { timeout: 20_000, interval: 50 };
@@ -84,10 +58,7 @@ describe("the demo", () => {
       expect(await count(name, "doubled")).toBe(0);
     }
   };
-  const shot = async (name: string): Promise<void> => {
-    if (process.env["SHOTS"] === "1")
-      await page.screenshot({ path: join(images, `${name}.png`), animations: "disabled" });
-  };
+  const shot = (name: string): Promise<void> => shoot(page, name);
 
   it("shows two people one chat, and a sync point on both timelines", async () => {
     await say("Ada", "hello Bob");
@@ -212,15 +183,7 @@ describe("the demo", () => {
     await whole(1);
     for (const colorScheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme });
-      for (const frame of page.frames()) {
-        await frame.evaluate(axe.source);
-        const violations = await frame.evaluate(async () => {
-          const { axe: here } = window as unknown as { axe: typeof axe };
-          const { violations: found } = await here.run(document, { iframes: false });
-          return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
-        });
-        expect(violations).toEqual([]);
-      }
+      expect(await complaints(page)).toEqual([]);
       await shot(colorScheme);
     }
     await page.setViewportSize({ width: 390, height: 844 });

@@ -3,18 +3,10 @@
  * the panes. Who is audible is read from the energy that came out of a connection, never from what the page says of itself.
  */
 
-import { type ChildProcess, fork } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import axe from "axe-core";
-import type { Browser, BrowserContext, Frame, Page } from "playwright-core";
+import type { Browser, Frame, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { launchChromium } from "../chromium.ts";
-
-const images = fileURLToPath(new URL("../../docs/images/", import.meta.url));
-const supervisor = fileURLToPath(new URL("../../demo/dist/server/supervisor.js", import.meta.url));
+import { complaints, shoot, Visit } from "./visit.ts";
 
 type Name = "Ada" | "Bob" | "Cy";
 const everybody: readonly Name[] = ["Ada", "Bob", "Cy"];
@@ -34,11 +26,8 @@ interface Room {
 
 describe("the voice and video room", () => {
   let browser: Browser;
-  let context: BrowserContext;
   let page: Page;
-  let demo: ChildProcess;
-  let data: string;
-  let url: string;
+  let visit: Visit;
 
   beforeAll(async () => {
     browser = await launchChromium({
@@ -54,28 +43,12 @@ describe("the voice and video room", () => {
   afterAll(() => browser.close());
 
   beforeEach(async () => {
-    data = await mkdtemp(join(tmpdir(), "rostrum-room-"));
-    demo = fork(supervisor, {
-      env: { ...process.env, PORT: "0", DEMO_DATA: data },
-      stdio: ["ignore", "ignore", "inherit", "ipc"],
-    });
-    url = await new Promise<string>((resolve, reject) => {
-      demo.once("message", (message: { readonly url: string }) => resolve(message.url));
-      demo.once("exit", (code) => reject(new Error(`the demo ended with ${code}`)));
-    });
-    context = await browser.newContext({ viewport: { width: 1440, height: 960 } });
-    page = await context.newPage();
-    await page.goto(url);
+    visit = await Visit.begin(browser, 1440, 960);
+    ({ page } = visit);
     await page.getByTestId("stage-room").click();
     await meshed();
   });
-  afterEach(async () => {
-    await context.close();
-    const gone = new Promise((resolve) => demo.once("exit", resolve));
-    demo.kill();
-    await gone;
-    await rm(data, { recursive: true });
-  });
+  afterEach(() => visit.end());
 
   const within = { timeout: 30_000, interval: 50 };
   const frame = (name: Name): Frame => {
@@ -171,9 +144,7 @@ describe("the voice and video room", () => {
     page.getByTestId(`${name}-${mode}`).check({ force: true });
   /** Of the stage, or of one pane alone. */
   const shot = async (picture: string, pane?: Name): Promise<void> => {
-    if (process.env["SHOTS"] !== "1") return;
-    const subject = pane === undefined ? page : page.locator(`iframe[name="${pane}"]`);
-    await subject.screenshot({ path: join(images, `${picture}.png`), animations: "disabled" });
+    await shoot(pane === undefined ? page : page.locator(`iframe[name="${pane}"]`), picture);
   };
 
   it("brings up a mesh in which nobody is heard", async () => {
@@ -480,15 +451,7 @@ describe("the voice and video room", () => {
     expect(await focused()).toBe(true);
     for (const colorScheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme });
-      for (const each of page.frames()) {
-        await each.evaluate(axe.source);
-        const violations = await each.evaluate(async () => {
-          const { axe: here } = window as unknown as { axe: typeof axe };
-          const { violations: found } = await here.run(document, { iframes: false });
-          return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
-        });
-        expect(violations).toEqual([]);
-      }
+      expect(await complaints(page)).toEqual([]);
     }
     await page.setViewportSize({ width: 390, height: 844 });
     for (const each of page.frames())

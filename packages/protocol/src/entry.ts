@@ -252,15 +252,8 @@ export interface Ended extends Commanded {
   readonly reason?: string;
 }
 
-export type Entry =
-  | Opened
-  | Configured
-  | Joined
-  | Resumed
-  | Dropped
-  | Left
-  | Forgotten
-  | Messages
+/** What happens to one floor. */
+export type FloorEntry =
   | FloorRequested
   | FloorAccepted
   | FloorGranted
@@ -271,11 +264,22 @@ export type Entry =
   | FloorReleased
   | FloorRevoked
   | FloorFreed
-  | FloorConfigured
-  | Proposed
-  | Answered
-  | Settled
-  | DialogSwitched
+  | FloorConfigured;
+
+/** What happens to the way in which members take turns. */
+export type DialogEntry = Proposed | Answered | Settled | DialogSwitched;
+
+export type Entry =
+  | Opened
+  | Configured
+  | Joined
+  | Resumed
+  | Dropped
+  | Left
+  | Forgotten
+  | Messages
+  | FloorEntry
+  | DialogEntry
   | SyncPointSet
   | Ended;
 

@@ -3,7 +3,7 @@
  * was written. It runs on both sides; a client folds what it is shown.
  */
 
-import { foldDialog, withoutMember } from "./dialog/dialog.ts";
+import { foldDialog, withoutMember } from "./dialog/fold.ts";
 import type { Entry } from "./entry.ts";
 import { lastOffset } from "./entry.ts";
 import type { Floor } from "./floors/floor.ts";

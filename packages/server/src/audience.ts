@@ -17,6 +17,7 @@ import {
   type Refusal,
   RostrumError,
   redact,
+  type ServerCommand,
   type ServerFrame,
   type SessionId,
   type SessionState,
@@ -26,7 +27,19 @@ import {
   toView,
   toWire,
 } from "@rostrum/protocol";
-import type { Arrival } from "./host.ts";
+
+/** A connection that wants in, once the app has said who it is. */
+export interface Arrival<C> {
+  readonly connection: C;
+  readonly join: Extract<ServerCommand, { type: "join" }>;
+  /** Present if the token is genuine: the member and the incarnation it is bound to. */
+  readonly resume: { readonly member: MemberId; readonly incarnation: number } | undefined;
+  readonly cursor: { readonly birth: string; readonly offset: Offset } | undefined;
+  readonly history: { readonly last: number } | { readonly since: "sync-point" } | undefined;
+  /** Answers whether the connection is still there. */
+  readonly accepted: (member: MemberId) => boolean;
+  readonly refused: (error: RostrumError) => void;
+}
 
 export interface AudienceEffects<C> {
   now(): Time;

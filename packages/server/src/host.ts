@@ -34,7 +34,7 @@ import {
   type Time,
   toRecord,
 } from "@rostrum/protocol";
-import { Audience, type AudienceEffects } from "./audience.ts";
+import { type Arrival, Audience, type AudienceEffects } from "./audience.ts";
 import { LeaseWatch } from "./lease-watch.ts";
 import { type Retention, trimLine } from "./retention.ts";
 import type { Appended, Condition, Loaded, Mark, Snapshot } from "./store.ts";
@@ -48,8 +48,11 @@ export interface HostEffects<C> extends AudienceEffects<C> {
   append(condition: Condition, entries: readonly Entry[], done: (result: Appended | RostrumError) => void): void;
   snapshot(snapshot: Snapshot, done: (error: RostrumError | undefined) => void): void;
   trim(below: Offset): void;
-  /** Runs `then` once all that has arrived by now has been handed over: the batch is what one turn brought. */
-  defer(then: () => void): void;
+  /**
+   * Runs `then` once all that has arrived by now has been handed over: the batch is what one turn brought. `last` is how
+   * much the one before it had.
+   */
+  defer(then: () => void, last: number): void;
   /** Sets the host's only alarm; `Infinity` clears it. The host's `wake` is due then. */
   alarm(at: Time): void;
   /** Whether the server process with this node id still runs. */
@@ -94,19 +97,6 @@ export interface Result {
 interface Absence {
   readonly incarnation: number;
   readonly since: Time;
-}
-
-/** A connection that wants in, once the app has said who it is. */
-export interface Arrival<C> {
-  readonly connection: C;
-  readonly join: Extract<ServerCommand, { type: "join" }>;
-  /** Present if the token is genuine: the member and the incarnation it is bound to. */
-  readonly resume: { readonly member: MemberId; readonly incarnation: number } | undefined;
-  readonly cursor: { readonly birth: string; readonly offset: Offset } | undefined;
-  readonly history: { readonly last: number } | { readonly since: "sync-point" } | undefined;
-  /** Answers whether the connection is still there. */
-  readonly accepted: (member: MemberId) => boolean;
-  readonly refused: (error: RostrumError) => void;
 }
 
 const hostFailed = (): RostrumError =>
@@ -460,13 +450,16 @@ export class Host<C> {
 
   private plan(): void {
     this.phase = "deferred";
-    this.effects.defer(() => this.decide());
+    this.effects.defer(() => this.decide(), this.lastBatch);
   }
+
+  private lastBatch = 0;
 
   private decide(): void {
     if (this.phase !== "deferred") return;
     const batch = this.queue;
     this.queue = [];
+    this.lastBatch = batch.length;
     const deciding = beginDeciding(this.state, this.effects.now());
     let results: readonly Result[];
     try {

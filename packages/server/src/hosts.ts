@@ -56,7 +56,10 @@ export class Hosts {
     private readonly onFailure: (session: SessionId, error: RostrumError) => void,
   ) {
     const { chairs, chairWithin } = settings;
-    this.chair = new AutoChair({ chairOf: (floor) => matching(chairs, floor), within: chairWithin });
+    this.chair = new AutoChair({
+      chairOf: Object.keys(chairs).length === 0 ? undefined : (floor) => matching(chairs, floor),
+      within: chairWithin,
+    });
   }
 
   get size(): number {
@@ -147,10 +150,10 @@ export class Hosts {
         attempt("trim", store.trim(session, below), (result) => {
           if (result instanceof RostrumError) debug("%s: %s", session, result.message);
         }),
-      defer: (then) => {
+      defer: (then, last) => {
         // Who speaks into the quiet is answered at once; what comes together is decided together, after this turn.
         const now = performance.now();
-        if (now - decided > together) queueMicrotask(then);
+        if (last <= 1 && now - decided > together) queueMicrotask(then);
         else setImmediate(then);
         decided = now;
       },

@@ -1,7 +1,6 @@
 /** How members take turns in the session as a whole, and what one of them has proposed to the others (X.215). */
 
 import type { DialogMode } from "../config.ts";
-import type { Answered, DialogSwitched, Proposed, Settled } from "../entry.ts";
 import type { MemberId, Offset, Time } from "../ids.ts";
 
 /** What can be proposed: another dialog mode, or to end the session in good order (X.215: negotiated release). */
@@ -25,27 +24,3 @@ export interface Dialog {
   readonly mode: DialogMode;
   readonly proposal: Proposal | null;
 }
-
-/** Who has left has no more say. */
-export const withoutMember = (dialog: Dialog, member: MemberId): Dialog =>
-  dialog.proposal?.waiting.includes(member) === true
-    ? { ...dialog, proposal: { ...dialog.proposal, waiting: dialog.proposal.waiting.filter((id) => id !== member) } }
-    : dialog;
-
-/** Records and applies no rule. */
-export const foldDialog = (dialog: Dialog, entry: Proposed | Answered | Settled | DialogSwitched): Dialog => {
-  switch (entry.type) {
-    case "proposed": {
-      const { offset: id, by, subject, at, until, asked: waiting } = entry;
-      return { ...dialog, proposal: { id, by, subject, at, until, waiting } };
-    }
-    case "answered":
-      return entry.accept ? withoutMember(dialog, entry.member) : dialog;
-    case "settled":
-      return { ...dialog, proposal: null };
-    case "dialog-switched":
-      return { ...dialog, mode: entry.mode };
-    default:
-      return entry satisfies never;
-  }
-};

@@ -1,18 +1,6 @@
 /** How entries change a floor. Records and applies no rule. */
 
-import type {
-  FloorAccepted,
-  FloorCancelled,
-  FloorConfigured,
-  FloorDenied,
-  FloorEnding,
-  FloorFreed,
-  FloorGranted,
-  FloorReleased,
-  FloorReordered,
-  FloorRequested,
-  FloorRevoked,
-} from "../entry.ts";
+import type { FloorEntry, FloorGranted, FloorRequested } from "../entry.ts";
 import type { MemberId, Offset, Time, UserId } from "../ids.ts";
 import {
   type EndReason,
@@ -26,19 +14,6 @@ import {
   maxTurns,
   spokenBy,
 } from "./floor.ts";
-
-type FloorEntry =
-  | FloorRequested
-  | FloorAccepted
-  | FloorGranted
-  | FloorDenied
-  | FloorCancelled
-  | FloorReordered
-  | FloorEnding
-  | FloorReleased
-  | FloorRevoked
-  | FloorFreed
-  | FloorConfigured;
 
 const counted = (floor: Floor, add: Partial<FloorCounts>): FloorCounts => ({ ...floor.counts, ...add });
 

@@ -58,7 +58,8 @@ export type FloorChair = (
 ) => readonly Ruling[] | Promise<readonly Ruling[]>;
 
 export interface AutoChairOptions {
-  readonly chairOf: (floor: string) => FloorChair | undefined;
+  /** Absent: there are no functions at all. */
+  readonly chairOf: ((floor: string) => FloorChair | undefined) | undefined;
   /** Milliseconds that a function may take. */
   readonly within: number;
 }
@@ -74,6 +75,7 @@ export class AutoChair {
 
   /** These entries are stored; none: the session was just loaded. */
   consider(session: SessionId, host: Host<Seat>, entries: readonly Entry[], state: SessionState): void {
+    if (this.options.chairOf === undefined) return;
     const touched =
       entries.length === 0
         ? [...state.floors.keys()]
