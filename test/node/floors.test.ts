@@ -383,6 +383,27 @@ describe("a lease", () => {
     expect((await second.session.floor("mic").request()).fence).toBe(grant.fence);
   });
 
+  it("is waited for by the page that comes back in the place of the one that asked", async () => {
+    const place = await serve({ authenticate, roles, floors: { mic: {} } });
+    const storage = memoryStorage();
+    const a = await enter(place, "a");
+    const grant = await a.floor("mic").request();
+    const first = join(place.url, { auth: () => "b", user: "b", storage });
+    const before = codeOf(first.session("s").floor("mic").request());
+    await expect.poll(() => a.floor("mic").get().queue).toHaveLength(1);
+    const c = await enter(place, "c");
+    void c.floor("mic").request();
+    await expect.poll(() => a.floor("mic").get().queue).toHaveLength(2);
+    first.close();
+    expect(await before).toBe("CLOSED");
+    const second = join(place.url, { auth: () => "b", user: "b", storage }).session("s");
+    await expect.poll(() => second.floor("mic").get()).toMatchObject({ mine: "waiting", position: 1 });
+    const waiting = second.floor("mic").request();
+    await grant.release();
+    await waiting;
+    expect(c.floor("mic").get()).toMatchObject({ mine: "waiting", position: 1 });
+  });
+
   it("outlives a SIGKILL of the server within the grace, and so does the queue", async () => {
     const folder = await mkdtemp(pathOf(tmpdir(), "rostrum-floors-"));
     closing.push(() => rm(folder, { recursive: true }));
