@@ -7,6 +7,7 @@ import {
   type Limits,
   memberId,
   parseFrame,
+  type ReadFrame,
   type ServerFrame,
   sessionId,
   toWire,
@@ -40,7 +41,7 @@ export class SimNode {
   private seats = new Map<SimConnection, Seat>();
   private stop: () => void = () => {};
   /** Opens about which the app is being asked. */
-  private opening = new Map<SimConnection, ClientFrame>();
+  private opening = new Map<SimConnection, ReadFrame>();
 
   constructor(
     readonly name: string,
@@ -162,7 +163,7 @@ export class SimNode {
     for (const frame of frames) this.take(connection, parseFrame(frame, limits));
   }
 
-  private take(connection: SimConnection, frame: ClientFrame): void {
+  private take(connection: SimConnection, frame: ReadFrame): void {
     const seat = this.seats.get(connection);
     const { host } = this;
     switch (frame.type) {
@@ -200,7 +201,7 @@ export class SimNode {
     return member === undefined ? seq : (this.host?.current.seqs.get(member) ?? 0) + 1;
   }
 
-  private sabotaged(frame: Extract<ClientFrame, { type: "commands" }>): Extract<ClientFrame, { type: "commands" }> {
+  private sabotaged(frame: Extract<ReadFrame, { type: "commands" }>): Extract<ReadFrame, { type: "commands" }> {
     if (this.sabotage === "ignore-the-fence") {
       const commands = frame.commands.map((command) =>
         command.type === "messages" ? { ...command, fence: undefined as never } : command,

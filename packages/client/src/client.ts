@@ -93,7 +93,10 @@ export const createClient = (options: ClientOptions = {}): Client => {
   const { link } = main;
   const each = (act: (session: Session<never>) => void): void => [...sessions.values()].forEach(act);
   const unwatch = watchWake({
-    awake: () => link.probe(),
+    awake: () => {
+      each((session) => session.refresh());
+      link.probe();
+    },
     network: () => each((session) => session.refresh()),
     away: () => each((session) => session.checkpoint()),
   });

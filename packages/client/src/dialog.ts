@@ -106,7 +106,10 @@ export class Dialog implements Observable<DialogView> {
     if (signal?.aborted === true) withdraw();
     signal?.addEventListener("abort", withdraw, { once: true });
     try {
-      return await new Promise<ProposalOutcome>((resolve, reject) => this.mine.set(id, { resolve, reject }));
+      return await new Promise<ProposalOutcome>((resolve, reject) => {
+        this.mine.set(id, { resolve, reject });
+        this.update();
+      });
     } finally {
       signal?.removeEventListener("abort", withdraw);
     }
@@ -115,9 +118,9 @@ export class Dialog implements Observable<DialogView> {
   /** An entry was folded in. */
   happened(entry: SettledEntry): void {
     const outcome = outcomeOf(entry);
-    // The answer may be here before the promise of the proposal is.
-    this.settled.clear();
+    // The answer may be here before the promise of the proposal is; few can be on their way at once.
     this.settled.set(entry.proposal, outcome);
+    for (const [old] of [...this.settled].slice(0, -16)) this.settled.delete(old);
     this.mine.get(entry.proposal)?.resolve(outcome);
     this.mine.delete(entry.proposal);
   }

@@ -39,7 +39,8 @@ export interface Grant {
   /** Gives the floor back. Resolves when that is stored; a grant that is lost already is no error. */
   release(): Promise<void>;
   /**
-   * Gives the floor to another member, who need not have asked (X.215: give token). `lost` fires here at once.
+   * Gives the floor to another member, who need not have asked (X.215: give token). `lost` fires here at once. If it is
+   * refused, the floor is held again: `request` answers the grant anew.
    * @throws RostrumError FLOOR_NOT_HELD, FLOOR_ENDING, FLOOR_BUSY, RECIPIENT_UNKNOWN, FORBIDDEN
    */
   pass(member: string): Promise<void>;
@@ -73,8 +74,15 @@ export interface FloorHost {
   readonly local: (at: Time) => number;
 }
 
+/** One asking on its way to the server, or known to it. What comes of another does not concern it. */
+interface Asking {
+  readonly kind: "request" | "if-available" | "take";
+  /** The request's id, once the server has said it. */
+  request: Offset | undefined;
+}
+
 interface Waiting {
-  readonly ifAvailable: boolean;
+  readonly asking: Asking;
   readonly resolve: (grant: Grant | null) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -85,8 +93,22 @@ interface Holding {
   readonly ending: AbortController;
 }
 
-/** How the present request stands: not made, on its way to the server, or known to it. */
-type Asking = "no" | "sent" | "stored";
+/** The longest that a timer and a server wait; longer is for ever. */
+const longest = 86_400_000;
+
+/** @throws RostrumError USAGE */
+const checked = ({ reason, timeout }: AskOptions): { within?: number; reason?: string } => {
+  if (reason !== undefined && reason.length > 500) {
+    throw new RostrumError(
+      "USAGE",
+      `A reason has at most 500 characters; this has ${reason.length}. Nothing was asked.`,
+    );
+  }
+  if (timeout !== undefined && !(timeout > 0))
+    throw new RostrumError("USAGE", `timeout is ${timeout}; milliseconds above 0 are due. Nothing was asked.`);
+  const limited = timeout !== undefined && timeout <= longest;
+  return { ...(limited ? { within: Math.ceil(timeout) } : {}), ...(reason === undefined ? {} : { reason }) };
+};
 
 const hasCode = (error: unknown, ...codes: readonly string[]): boolean =>
   error instanceof RostrumError && codes.includes(error.code);
@@ -113,7 +135,10 @@ export class Floor implements Observable<FloorView> {
   readonly subscribe: (listener: (value: FloorView) => void) => () => void;
   private readonly view: Derived<FloorView>;
   private waiting: Waiting[] = [];
-  private asking: Asking = "no";
+  /** The plain request that others may join. */
+  private asking: Asking | undefined;
+  /** Requests of which it is known that nothing will come, and why: word of it may be here before our own echo. */
+  private readonly over = new Map<Offset, RostrumError>();
   private holding: Holding | undefined;
 
   constructor(
@@ -143,33 +168,37 @@ export class Floor implements Observable<FloorView> {
   request(options: RequestOptions & { readonly ifAvailable: true }): Promise<Grant | null>;
   request(options?: RequestOptions): Promise<Grant>;
   request(options: RequestOptions = {}): Promise<Grant | null> {
-    const { priority, reason, timeout, ifAvailable = false } = options;
-    const command: MemberCommand = {
+    const { priority, ifAvailable = false } = options;
+    // Somebody here waits for it already: it is not to be had at once.
+    if (ifAvailable && this.asking !== undefined && this.holding === undefined) return Promise.resolve(null);
+    return this.ask(ifAvailable ? "if-available" : "request", options, () => ({
       type: "floor-request",
       floor: this.name,
       ...(priority === undefined ? {} : { priority }),
-      ...(reason === undefined ? {} : { reason }),
-      ...(timeout === undefined ? {} : { within: timeout }),
+      ...checked(options),
       ...(ifAvailable ? { ifAvailable } : {}),
-    };
-    return this.ask(command, options);
+    }));
   }
 
   /** Asks for somebody else (RFC 8855: beneficiary). Resolves when the request is stored, not when it is granted. */
-  requestFor(member: string, { priority, reason, timeout }: AskOptions = {}): Promise<Stored> {
-    return this.host.submit({
-      type: "floor-request",
-      floor: this.name,
-      for: memberId(member),
-      ...(priority === undefined ? {} : { priority }),
-      ...(reason === undefined ? {} : { reason }),
-      ...(timeout === undefined ? {} : { within: timeout }),
-    });
+  requestFor(member: string, options: AskOptions = {}): Promise<Stored> {
+    const { priority } = options;
+    try {
+      return this.host.submit({
+        type: "floor-request",
+        floor: this.name,
+        for: memberId(member),
+        ...(priority === undefined ? {} : { priority }),
+        ...checked(options),
+      });
+    } catch (error) {
+      return awaited(Promise.reject(error as Error));
+    }
   }
 
   /** Takes the request back, own or made for somebody. What waits for it here is rejected with FLOOR_CANCELLED. */
   cancel(member?: string): Promise<void> {
-    if (member === undefined) this.fail(this.takenBack("cancelled"));
+    if (member === undefined) this.failAll(this.takenBack("cancelled"));
     const command: MemberCommand = {
       type: "floor-cancel",
       floor: this.name,
@@ -196,11 +225,12 @@ export class Floor implements Observable<FloorView> {
     return this.chair({ type: "floor-give", member: memberId(member) });
   }
 
+  /** Denies a request. The reason is in the log: all members can read it. */
   deny(member: string, reason?: string): Promise<Stored> {
     return this.chair({ type: "floor-deny", member: memberId(member), ...(reason === undefined ? {} : { reason }) });
   }
 
-  /** Takes the floor from a holder. Its place is free when the holder has stopped, or its lease is over. */
+  /** Takes the floor from a holder. The reason is in the log: all members can read it. Its place is free when the holder has stopped, or its lease is over. */
   revoke(member: string, reason?: string): Promise<Stored> {
     return this.chair({ type: "floor-revoke", member: memberId(member), ...(reason === undefined ? {} : { reason }) });
   }
@@ -217,7 +247,7 @@ export class Floor implements Observable<FloorView> {
 
   /** Takes the floor for oneself, before all who wait; if none is free, from the one who got it last. */
   take(options: Pick<RequestOptions, "signal"> = {}): Promise<Grant> {
-    return this.ask({ type: "floor-take", floor: this.name }, options) as Promise<Grant>;
+    return this.ask("take", options, () => ({ type: "floor-take", floor: this.name })) as Promise<Grant>;
   }
 
   // ---- for the session ----
@@ -239,22 +269,26 @@ export class Floor implements Observable<FloorView> {
   /** @internal The state has changed. */
   update(): void {
     this.view.changed();
-    if (this.asking !== "stored" || this.waiting.length === 0) return;
+    if (this.waiting.length === 0) return;
     const self = this.host.self();
     const { holders = [], queue = [] } = this.host.state().floors.get(this.name) ?? {};
-    // The answer may lie in a gap of the log; what is not there any more cannot be granted.
     if ([...holders, ...queue].some(({ member }) => member === self)) return;
-    this.fail(this.takenBack("it is no longer there"));
+    // The answer may lie in a gap of the log; what is not there any more cannot be granted.
+    for (const asking of new Set(this.waiting.map((each) => each.asking)))
+      if (asking.request !== undefined) this.fail(asking, this.takenBack("it is no longer there"));
   }
 
   /** @internal The member's request was denied or taken off the queue. */
-  refused(error: RostrumError): void {
-    this.fail(error);
+  refused(request: Offset, error: RostrumError): void {
+    this.over.set(request, error);
+    // Few can be on their way at once.
+    for (const [old] of [...this.over].slice(0, -16)) this.over.delete(old);
+    for (const { asking } of this.waiting) if (asking.request === request) return this.fail(asking, error);
   }
 
   /** @internal */
   close(error: RostrumError): void {
-    this.fail(error);
+    this.failAll(error);
   }
 
   // ---- inside ----
@@ -263,11 +297,17 @@ export class Floor implements Observable<FloorView> {
     return this.host.submit({ ...command, floor: this.name } as ChairCommand);
   }
 
-  private ask(command: MemberCommand, { signal, timeout, ifAvailable = false }: RequestOptions): Promise<Grant | null> {
-    if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
+  private ask(
+    kind: Asking["kind"],
+    { signal, timeout }: RequestOptions,
+    command: () => MemberCommand,
+  ): Promise<Grant | null> {
+    if (signal?.aborted === true) return awaited(Promise.reject(signal.reason as Error));
     if (this.holding !== undefined) return Promise.resolve(this.holding.grant);
     return awaited(
       new Promise((resolve, reject) => {
+        const joined = kind === "request" ? this.asking : undefined;
+        const asking: Asking = joined ?? { kind, request: undefined };
         let timer: ReturnType<typeof setTimeout> | undefined;
         const settle =
           <T>(how: (value: T) => void) =>
@@ -276,32 +316,45 @@ export class Floor implements Observable<FloorView> {
             signal?.removeEventListener("abort", aborted);
             how(value);
           };
-        const waiting: Waiting = { ifAvailable, resolve: settle(resolve), reject: settle(reject) };
+        const waiting: Waiting = { asking, resolve: settle(resolve), reject: settle(reject) };
         const withdraw = (error: unknown): void => {
           this.waiting = this.waiting.filter((each) => each !== waiting);
           waiting.reject(error);
-          if (this.waiting.length > 0 || this.asking === "no") return;
-          this.asking = "no";
+          if (this.waiting.length > 0) return;
+          this.asking = undefined;
           this.host.submit({ type: "floor-cancel", floor: this.name }).catch(() => {});
         };
         const aborted = (): void => withdraw(signal?.reason);
+        const asked = joined === undefined ? command() : undefined;
         this.waiting.push(waiting);
         signal?.addEventListener("abort", aborted, { once: true });
-        if (timeout !== undefined) {
+        if (timeout !== undefined && timeout <= longest) {
           timer = setTimeout(() => withdraw(this.timedOut(timeout)), timeout);
           (timer as { unref?: () => void }).unref?.();
         }
-        if (this.asking !== "no" && command.type !== "floor-take") return;
-        this.asking = "sent";
-        this.host.submit(command).then(
-          () => {
-            if (this.asking === "sent") this.asking = "stored";
-            this.update();
-          },
-          (error: unknown) => this.fail(error),
+        if (asked === undefined) return;
+        if (kind === "request") this.asking = asking;
+        this.host.submit(asked).then(
+          ({ offset }) => this.stored(asking, offset),
+          (error: unknown) => this.fail(asking, error),
         );
       }),
     );
+  }
+
+  /** The server knows of the asking: under which number, and perhaps already what came of it. */
+  private stored(asking: Asking, offset: Offset): void {
+    const self = this.host.self();
+    const { holders = [], queue = [] } = this.host.state().floors.get(this.name) ?? {};
+    // One that was there before is named by its own number.
+    const known =
+      queue.find(({ member }) => member === self)?.id ??
+      holders.find(({ member }) => member === self)?.request ??
+      offset;
+    asking.request = known;
+    const over = this.over.get(known);
+    if (over !== undefined) this.fail(asking, over);
+    else this.update();
   }
 
   private timedOut(timeout: number): RostrumError {
@@ -319,12 +372,20 @@ export class Floor implements Observable<FloorView> {
     });
   }
 
-  private fail(error: unknown): void {
-    this.asking = "no";
-    for (const { reject, resolve, ifAvailable } of this.waiting.splice(0)) {
-      if (ifAvailable && hasCode(error, "FLOOR_BUSY", "FLOOR_QUEUE_FULL")) resolve(null);
+  private fail(asking: Asking, error: unknown): void {
+    if (this.asking === asking) this.asking = undefined;
+    const concerned = this.waiting.filter((each) => each.asking === asking);
+    this.waiting = this.waiting.filter((each) => each.asking !== asking);
+    const taken = asking.kind === "if-available" && hasCode(error, "FLOOR_BUSY", "FLOOR_QUEUE_FULL");
+    for (const { reject, resolve } of concerned) {
+      if (taken) resolve(null);
       else reject(error);
     }
+  }
+
+  private failAll(error: unknown): void {
+    for (const asking of new Set(this.waiting.map((each) => each.asking))) this.fail(asking, error);
+    this.asking = undefined;
   }
 
   private hold({ fence, expiresAt }: HeldGrant): void {
@@ -346,7 +407,7 @@ export class Floor implements Observable<FloorView> {
       [Symbol.asyncDispose]: release,
     };
     this.holding = { grant, lost, ending };
-    this.asking = "no";
+    this.asking = undefined;
     // Nobody here may be waiting any more, or it was given unasked: the app finds it by asking, or by `mine`.
     for (const { resolve } of this.waiting.splice(0)) resolve(grant);
   }

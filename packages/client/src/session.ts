@@ -21,6 +21,7 @@ import {
   toPayload,
   type UserId,
 } from "@rostrum/protocol";
+import { sleeplessClock } from "./clock.ts";
 import { type AskedProposal, Dialog, type ProposalOutcome, type ProposeOptions } from "./dialog.ts";
 import { Engine, type Resumption } from "./engine/engine.ts";
 import type { Settle, Stored } from "./engine/outbox.ts";
@@ -155,6 +156,7 @@ export class Session<Events extends object = AnyEvents> {
     readonly emit: <K extends keyof Events & string>(event: K, ...args: Args<Events, K>) => boolean;
   };
 
+  private readonly clock = sleeplessClock();
   private readonly engine: Engine;
   private readonly handlers = new Map<string, Set<Handler>>();
   private readonly floors = new Map<string, Floor>();
@@ -209,7 +211,7 @@ export class Session<Events extends object = AnyEvents> {
         checkpointEvery: options.checkpointEvery ?? 100,
       },
       {
-        now: () => performance.now(),
+        now: this.clock,
         send: (frames: readonly ClientFrame[]) => host.link.send(frames),
         commit: (transaction, done) => {
           const { keeping } = this;
@@ -236,7 +238,9 @@ export class Session<Events extends object = AnyEvents> {
           clearTimeout(this.alarm);
           // Timers cut fractions off and may ring early; an alarm that rings too early would not ring again.
           if (at !== Infinity) {
-            this.alarm = setTimeout(() => this.engine.wake(), Math.ceil(Math.max(0, at - performance.now())) + 1);
+            const wait = Math.ceil(Math.max(0, at - this.clock())) + 1;
+            // A timer's longest wait is 2^31 ms; what is due later is looked at again then.
+            this.alarm = setTimeout(() => this.engine.wake(), Math.min(wait, 2_000_000_000));
           }
         },
         changed: () => this.changed(),
@@ -337,6 +341,12 @@ export class Session<Events extends object = AnyEvents> {
 
   /** A floor by its name. The same object each time. */
   floor(name: string): Floor {
+    if (name.length === 0 || name.length > this.engine.limits.nameLength) {
+      throw new RostrumError(
+        "USAGE",
+        `A floor's name has 1 to ${this.engine.limits.nameLength} characters; this has ${name.length}.`,
+      );
+    }
     const known = this.floors.get(name);
     if (known !== undefined) return known;
     const floor = new Floor(name, {
@@ -381,7 +391,7 @@ export class Session<Events extends object = AnyEvents> {
 
   /** Leaves at once. What is not confirmed is given up; floors come free at once, or after the grace if the link is down. */
   abort(reason?: string): void {
-    this.engine.abort(reason);
+    this.engine.abort(reason === "" ? undefined : reason?.slice(0, 500));
   }
 
   /** Lets go of the session in this page without leaving it: the next page goes on where this one stood. */
@@ -417,6 +427,8 @@ export class Session<Events extends object = AnyEvents> {
 
   /** @internal The link or the device's word on the network has changed. */
   refresh(): void {
+    // The machine may have slept, and leases may be over.
+    this.engine.wake();
     this.changed();
   }
 
@@ -442,6 +454,13 @@ export class Session<Events extends object = AnyEvents> {
       const { limits } = this.engine;
       const item = [event, ...args.map((arg) => this.payload(arg))] as const;
       const size = measure(item, limits.depth);
+      if (to !== undefined && to.length > limits.recipients) {
+        throw new RostrumError(
+          "MESSAGE_INVALID",
+          `The message "${event.slice(0, 40)}" has ${to.length} recipients, the limit is ${limits.recipients}; it was not sent.`,
+          { recipients: to.length, limit: limits.recipients },
+        );
+      }
       if (size > limits.messageBytes || event.length > limits.nameLength || event === "") {
         throw new RostrumError(
           "MESSAGE_TOO_LARGE",
@@ -590,9 +609,7 @@ export class Session<Events extends object = AnyEvents> {
     if ((entry.type !== "floor-denied" && entry.type !== "floor-cancelled") || entry.member !== this.engine.member)
       return;
     const { floor } = entry;
-    // Who takes a request back by itself has been told, and may have asked again since.
-    if (entry.type === "floor-cancelled" && entry.reason === "cancelled") return;
-    this.floors.get(floor)?.refused(requestOver(entry));
+    this.floors.get(floor)?.refused(entry.request, requestOver(entry));
   }
 
   private refused(error: RostrumError, command: MemberCommand): void {

@@ -3,6 +3,7 @@
 import type { SessionConfig } from "./config.ts";
 import type { Subject } from "./dialog/dialog.ts";
 import type { Item, LeftHow } from "./entry.ts";
+import type { RostrumError } from "./errors.ts";
 import type { FloorChange, Priority } from "./floors/config.ts";
 import type { MemberId, Offset, Seq, SessionId, Time, UserId } from "./ids.ts";
 
@@ -100,5 +101,13 @@ export type Envelope =
   | { readonly from: FromMember; readonly command: MemberCommand }
   | { readonly from: null; readonly command: MemberCommand | ServerCommand };
 
+/** A command that came and is none: it is refused under its own seq, and those beside it go on. */
+export interface Unreadable {
+  readonly type: "unreadable";
+  readonly span: number;
+  readonly error: RostrumError;
+}
+
 /** How many seqs the command takes. */
-export const seqSpan = (command: MemberCommand): number => (command.type === "messages" ? command.items.length : 1);
+export const seqSpan = (command: MemberCommand | Unreadable): number =>
+  command.type === "messages" ? command.items.length : command.type === "unreadable" ? command.span : 1;

@@ -2,7 +2,7 @@
  * Frames: what travels on a connection, as arrays on one Socket.IO event each way. PROTOCOL.md is the prose of this file.
  */
 
-import type { MemberCommand } from "./command.ts";
+import type { MemberCommand, Unreadable } from "./command.ts";
 import type { History } from "./config.ts";
 import type { Entry } from "./entry.ts";
 import type { WireError } from "./errors.ts";
@@ -52,6 +52,11 @@ export interface CommandsFrame {
   readonly commands: readonly MemberCommand[];
 }
 
+/** The same as a server reads it. */
+export interface ReadCommandsFrame extends Omit<CommandsFrame, "commands"> {
+  readonly commands: readonly (MemberCommand | Unreadable)[];
+}
+
 /** Not logged, dropped when late. */
 export interface VolatileFrame {
   readonly type: "volatile";
@@ -92,6 +97,9 @@ export interface DetachFrame {
   readonly type: "detach";
   readonly session: SessionId;
 }
+
+/** A client's frame as a server reads it. */
+export type ReadFrame = Exclude<ClientFrame, CommandsFrame> | ReadCommandsFrame;
 
 export type ClientFrame =
   | OpenFrame

@@ -1,12 +1,12 @@
 /** Reads what a client sent: anything at all. Answers frames that are what they say, or throws a typed refusal. */
 
-import { type MemberCommand, seqSpan } from "./command.ts";
+import { type MemberCommand, seqSpan, type Unreadable } from "./command.ts";
 import type { History } from "./config.ts";
 import type { Subject } from "./dialog/dialog.ts";
 import type { Item } from "./entry.ts";
 import { RostrumError } from "./errors.ts";
 import { configFault, type FloorChange, type Priority } from "./floors/config.ts";
-import type { ClientFrame, Cursor } from "./frame.ts";
+import type { ClientFrame, Cursor, ReadFrame } from "./frame.ts";
 import { type MemberId, memberId, type SessionId, sessionId } from "./ids.ts";
 import type { Limits } from "./limits.ts";
 import { measure } from "./payload.ts";
@@ -213,6 +213,18 @@ const command = (value: unknown, limits: Limits): MemberCommand => {
   }
 };
 
+/** One command, or why it is none: what is wrong with one is no fault of its neighbours. */
+const readable = (value: unknown, limits: Limits): MemberCommand | Unreadable => {
+  try {
+    return command(value, limits);
+  } catch (error) {
+    if (!(error instanceof RostrumError)) throw error;
+    const items = typeof value === "object" && value !== null ? own(value as Fields, "items") : undefined;
+    const span = Array.isArray(items) && items.length > 0 ? items.length : 1;
+    return { type: "unreadable", span, error };
+  }
+};
+
 const cursor = (value: unknown): Cursor => {
   const from = fields(value, "cursor");
   return { birth: text(from, "birth", 64), offset: whole(from, "offset") };
@@ -236,7 +248,7 @@ const optional = <T, K extends string>(
  * One frame.
  * @throws RostrumError FRAME_INVALID, MESSAGE_INVALID or MESSAGE_TOO_LARGE; nothing was done.
  */
-export const parseFrame = (value: unknown, limits: Limits): ClientFrame => {
+export const parseFrame = (value: unknown, limits: Limits): ReadFrame => {
   const from = fields(value, "fields");
   const type = own(from, "type") as ClientFrame["type"];
   switch (type) {
@@ -262,7 +274,7 @@ export const parseFrame = (value: unknown, limits: Limits): ClientFrame => {
       };
     }
     case "commands": {
-      const commands = list(from, "commands", limits.windowCommands).map((each) => command(each, limits));
+      const commands = list(from, "commands", limits.windowCommands).map((each) => readable(each, limits));
       const seq = whole(from, "seq");
       const span = commands.reduce((sum, each) => sum + seqSpan(each), 0);
       if (seq === 0 || !Number.isSafeInteger(seq + span)) return invalid("a seq out of range");

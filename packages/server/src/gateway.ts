@@ -5,12 +5,12 @@
 
 import { randomUUID } from "node:crypto";
 import {
-  type ClientFrame,
   features,
   memberId,
   type OpenFrame,
   parseFrame,
   parsePacket,
+  type ReadFrame,
   RostrumError,
   type SessionId,
   toWire,
@@ -128,7 +128,7 @@ export class Gateway {
     if (this.draining !== undefined) socket.emit(wireEvent, [{ type: "drain", wait: 0 }]);
   }
 
-  private take(socket: Socket, places: Map<SessionId, Place>, frame: ClientFrame): void {
+  private take(socket: Socket, places: Map<SessionId, Place>, frame: ReadFrame): void {
     switch (frame.type) {
       case "ping":
         socket.emit(wireEvent, [{ type: "pong", n: frame.n, at: Date.now() }]);

@@ -171,6 +171,11 @@ export class SessionHandle {
     return this.stored({ type: "propose", subject, ...(within === undefined ? {} : { within }) });
   }
 
+  /** Withdraws whatever is proposed, by whomever. @throws RostrumError PROPOSAL_UNKNOWN */
+  withdraw(proposal: Offset): Promise<Stored> {
+    return this.stored({ type: "withdraw", proposal });
+  }
+
   /** Sets a minor sync point. */
   async syncMinor(data?: unknown): Promise<SyncPoint> {
     const { offset } = await this.stored({

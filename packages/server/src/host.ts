@@ -31,8 +31,10 @@ import {
   type SessionConfig,
   type SessionId,
   type SessionState,
+  seqSpan,
   type Time,
   toRecord,
+  type Unreadable,
 } from "@rostrum/protocol";
 import { type Arrival, Audience, type AudienceEffects } from "./audience.ts";
 import { LeaseWatch } from "./lease-watch.ts";
@@ -232,14 +234,20 @@ export class Host<C> {
   }
 
   /** Commands of an attached member, in the order of their seqs. */
-  commands(connection: C, seq: number, commands: readonly MemberCommand[], answered: () => void): void {
+  commands(connection: C, seq: number, commands: readonly (MemberCommand | Unreadable)[], answered: () => void): void {
     const from = this.audience.confirm(connection);
     if (from === undefined) return answered();
     let open = commands.length;
     let next = seq;
     for (const command of commands) {
       const first = next;
-      next += command.type === "messages" ? command.items.length : 1;
+      next += seqSpan(command);
+      if (command.type === "unreadable") {
+        this.audience.refuse(connection, { seq: first, count: command.span, error: command.error });
+        open -= 1;
+        if (open === 0) answered();
+        continue;
+      }
       this.submit({ from: { ...from, seq: first }, command }, (result) => {
         if (!(result instanceof RostrumError)) {
           for (const refusal of result.refusals) {
@@ -271,17 +279,24 @@ export class Host<C> {
     this.renewals.clear();
     this.renewing = asked.length > 0;
     if (!this.renewing) return;
-    this.effects.read(this.state.head, 1_000, (entries) => {
-      if (entries instanceof RostrumError || this.phase === "failed") {
+    this.readToTheEnd(this.state.head, (head) => {
+      if (head === undefined) {
         this.renewing = false;
         return;
       }
-      const last = entries.at(-1);
-      const head = Math.max(this.state.head, last === undefined ? 0 : lastOffset(last));
-      this.followed(entries);
-      // A full page may not be all that there is; who asks will ask again.
-      if (entries.length < 1_000) for (const [connection, n] of asked) this.audience.renewed(connection, n, head);
+      for (const [connection, n] of asked) this.audience.renewed(connection, n, head);
       this.answerRenewals();
+    });
+  }
+
+  /** Where the log ends, `undefined` if that cannot be known now. A page that is not empty may not be the last. */
+  private readToTheEnd(after: Offset, done: (head: Offset | undefined) => void): void {
+    this.effects.read(after, 1_000, (entries) => {
+      if (entries instanceof RostrumError || this.phase === "failed") return done(undefined);
+      const last = entries.at(-1);
+      if (last === undefined) return done(Math.max(after, this.state.head));
+      this.followed(entries);
+      this.readToTheEnd(lastOffset(last), done);
     });
   }
 

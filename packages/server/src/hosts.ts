@@ -3,6 +3,7 @@
 import { randomUUID } from "node:crypto";
 import {
   type Entry,
+  isToken,
   type MemberId,
   matching,
   memberId,
@@ -57,7 +58,9 @@ export class Hosts {
   ) {
     const { chairs, chairWithin } = settings;
     this.chair = new AutoChair({
-      chairOf: Object.keys(chairs).length === 0 ? undefined : (floor) => matching(chairs, floor),
+      chairOf: Object.values(chairs).every((chair) => chair === undefined)
+        ? undefined
+        : (floor) => (isToken(floor) ? chairs[floor] : matching(chairs, floor)),
       within: chairWithin,
     });
   }

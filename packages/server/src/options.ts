@@ -10,6 +10,7 @@ import {
   defaultLimits,
   type FloorConfig,
   type FloorPolicy,
+  fitting,
   floorConfigOf,
   type History,
   isToken,
@@ -113,7 +114,7 @@ export interface SessionsOptions {
 }
 
 export interface Settings {
-  readonly chairs: Readonly<Record<string, FloorChair>>;
+  readonly chairs: Readonly<Record<string, FloorChair | undefined>>;
   readonly chairWithin: number;
   readonly store: Store;
   readonly config: SessionConfig;
@@ -134,12 +135,6 @@ export interface Settings {
 const usage = (message: string): never => {
   throw new RostrumError("USAGE", message);
 };
-
-/** A short hold has a shorter warning than the default, unless one is asked for. */
-const fitting = ({ maxHold, warning }: Partial<FloorConfig>): { warning?: number } =>
-  warning === undefined && maxHold !== undefined && maxHold <= defaultFloor.warning
-    ? { warning: Math.floor(maxHold / 4) }
-    : {};
 
 const checkFloors = (config: SessionConfig): void => {
   for (const [name, { chair, ...floor }] of Object.entries(config.floors)) {
@@ -172,13 +167,15 @@ export const settle = (options: SessionsOptions): Settings => {
     floors: maxFloors,
     ...conversation
   } = limits;
-  const chairs: Record<string, FloorChair> = {};
+  // Every floor is in the table, so that a function under a pattern is not taken for one that has its own policy.
+  const chairs: Record<string, FloorChair | undefined> = {};
   const config: SessionConfig = {
     floors: Object.fromEntries(
       Object.entries(floors).map(([name, { policy, ...floor }]) => {
-        if (typeof policy === "function") chairs[name] = policy;
+        chairs[name] = typeof policy === "function" ? policy : undefined;
         const asData = typeof policy === "function" ? "chair" : (policy ?? defaultFloor.policy);
-        return [name, { ...defaultFloor, ...floor, policy: asData, ...fitting(floor) }];
+        const warning = fitting(floor, defaultFloor.warning);
+        return [name, { ...defaultFloor, ...floor, policy: asData, warning }];
       }),
     ),
     guards,

@@ -1,9 +1,9 @@
 /** One session on one connection: who sits there, and how much it may still say. */
 
 import {
-  type CommandsFrame,
   type Limits,
   type MemberId,
+  type ReadCommandsFrame,
   type SessionId,
   seqSpan,
   type Time,
@@ -30,7 +30,7 @@ export interface Seat {
 export class Pace {
   private tokens: number;
   private filled: Time;
-  private readonly waiting: CommandsFrame[] = [];
+  private readonly waiting: ReadCommandsFrame[] = [];
   private timer: NodeJS.Timeout | undefined;
   private underWay = 0;
 
@@ -38,14 +38,14 @@ export class Pace {
     private readonly rate: number,
     private readonly burst: number,
     private readonly window: number,
-    private readonly pass: (frame: CommandsFrame, answered: () => void) => void,
+    private readonly pass: (frame: ReadCommandsFrame, answered: () => void) => void,
   ) {
     this.tokens = burst;
     this.filled = Date.now();
   }
 
   /** `false` if the member has more under way than the window allows. */
-  take(frame: CommandsFrame): boolean {
+  take(frame: ReadCommandsFrame): boolean {
     const weight = frame.commands.reduce((sum, command) => sum + seqSpan(command), 0);
     if (this.underWay + weight > this.window) return false;
     this.underWay += weight;

@@ -581,7 +581,7 @@ export class Engine {
     for (const entry of news) {
       if (this.phase.kind === "catching-up" && entry.type === "messages") this.phase.replayed += entry.items.length;
       if ("by" in entry && entry.by !== null && entry.by === this.member && entry.seq !== undefined) {
-        this.tenure.echoed(this.outbox.get(entry.seq)?.sentAt, entry.offset);
+        this.tenure.echoed(this.outbox.get(entry.seq)?.sentAt, entry.offset, entry.at);
         for (let index = 0; index < span(entry); index += 1) {
           const stored = { offset: entry.offset + index, at: entry.at };
           const outgoing = this.settled(entry.seq + index);
@@ -803,6 +803,7 @@ export class Engine {
       received: this.received,
       now: this.effects.now(),
       live: this.phase.kind === "live",
+      open: () => this.outbox.all().map(({ command }) => command),
     });
     if (doubt) this.effects.doubt();
     if (ask !== undefined) this.effects.send([{ type: "renew", session: this.options.session, n: ask }]);
@@ -812,7 +813,8 @@ export class Engine {
   }
 
   private decided(command: MemberCommand, error?: RostrumError): void {
-    if (command.type !== "floor-cancel" && command.type !== "floor-pass") return;
+    if (command.type === "release" && error !== undefined) this.releasing = false;
+    else if (!command.type.startsWith("floor-")) return;
     const open = this.outbox.all().map((outgoing) => outgoing.command);
     this.tenure.decided(command, error, open);
     this.review();
@@ -824,7 +826,7 @@ export class Engine {
     try {
       this.submit({ type: "floor-release", floor, fence }, 64, { queued: noted, stored: noted, refused: noted });
     } catch {
-      // No room in the outbox: then the lease has to run out.
+      // No room in the outbox: it is tried again.
     }
   }
 

@@ -36,6 +36,9 @@ export interface Times {
 /** In a longer queue a grant has to be asked about when it comes: one round trip more, and much less talk before. */
 const fewWaiting = 8;
 
+/** Milliseconds after which the server is told again that a grant is over here, if it still counts it. */
+const confirmAgain = 2_000;
+
 interface Holding {
   readonly floor: string;
   grant: Grant;
@@ -123,11 +126,15 @@ export class Holdings {
     return [...this.believed.values()].map((holding) => this.lose(holding, error));
   }
 
-  /** What has changed. `confirm` is called for each grant that is over here, and of which the server should know it. */
+  /**
+   * What has changed. `confirm` is called for each grant that is over here while the server counts it as ours: until it
+   * knows, its place is nobody's. `isEnding` answers whether a command that will tell it is under way.
+   */
   update(
     state: SessionState,
     self: MemberId | undefined,
     times: Times,
+    isEnding: (floor: string, fence: Offset) => boolean,
     confirm: (floor: string, fence: Offset) => void,
   ): readonly HoldingNews[] {
     const news: HoldingNews[] = [];
@@ -141,15 +148,20 @@ export class Holdings {
         }
         for (const grant of holders) {
           if (grant.member !== self) continue;
-          present.add(grant.fence);
+          const { fence } = grant;
+          present.add(fence);
           if (grant.revoked === undefined) {
             const { warning = 0 } = floorConfigIn(state, floor) ?? {};
-            this.judge(floor, grant, warning, times, news, confirm);
-          } else if (!this.confirmed.has(grant.fence)) {
-            this.over.add(grant.fence);
-            this.confirmed.add(grant.fence);
-            confirm(floor, grant.fence);
+            this.judge(floor, grant, warning, times, news);
+          } else this.over.add(fence);
+          if (!this.over.has(fence) || isEnding(floor, fence)) continue;
+          const due = this.retries.get(fence) ?? times.now;
+          if (due <= times.now) {
+            // Should it be refused, or find no room, it is tried again.
+            this.retries.set(fence, times.now + confirmAgain);
+            confirm(floor, fence);
           }
+          this.next = Math.min(this.next, this.retries.get(fence) ?? Infinity);
         }
       }
     }
@@ -161,9 +173,16 @@ export class Holdings {
     }
     this.words.clear();
     // What is not told of yet may still come; what was told of and is gone will not come again.
-    const isPast = (fence: Offset): boolean => fence <= state.head && !present.has(fence);
-    for (const fence of this.over) if (isPast(fence)) this.over.delete(fence);
-    for (const fence of this.confirmed) if (isPast(fence)) this.confirmed.delete(fence);
+    for (const known of [this.over, this.retries, this.seen]) {
+      for (const fence of known.keys()) if (fence <= state.head && !present.has(fence)) known.delete(fence);
+    }
+    return news;
+  }
+
+  /** Another log: its fences are others. */
+  clear(error: RostrumError): readonly HoldingNews[] {
+    const news = this.giveUpAll(error);
+    for (const known of [this.over, this.retries, this.seen, this.refrained, this.words]) known.clear();
     return news;
   }
 
@@ -181,8 +200,10 @@ export class Holdings {
     return ended(floor, grant, reason, `it was taken (${reason})`, note);
   }
 
-  /** Grants of whose end the server has been told. */
-  private readonly confirmed = new Set<Offset>();
+  /** When the server is to be told again of a grant that is over here. */
+  private readonly retries = new Map<Offset, number>();
+  /** When a grant was first looked at. */
+  private readonly seen = new Map<Offset, number>();
 
   private judge(
     floor: string,
@@ -190,7 +211,6 @@ export class Holdings {
     warning: number,
     { now, witnessed, serverTime }: Times,
     news: HoldingNews[],
-    confirm: (floor: string, fence: Offset) => void,
   ): void {
     const { fence, lease, expiresAt = Infinity, ending } = grant;
     if (this.over.has(fence) || this.refrained.has(floor)) return;
@@ -198,8 +218,11 @@ export class Holdings {
     const limit = Math.min(expiresAt, ending?.at ?? Infinity) - serverTime;
     const left = Math.min(trusted, limit);
     const known = this.believed.get(fence);
-    // Not believed yet, and not proven: that comes with the answer to the next question.
-    if (known === undefined && trusted <= 0 && limit > 0) {
+    const seen = this.seen.get(fence) ?? now;
+    this.seen.set(fence, seen);
+    // Not believed yet, and not proven: that comes with the answer to the next question. If even an answer to a question
+    // that was asked since proves nothing, the way there and back is too long for this lease.
+    if (known === undefined && trusted <= 0 && limit > 0 && witnessed < seen) {
       this.stale = Math.min(this.stale, now);
       return;
     }
@@ -221,7 +244,6 @@ export class Holdings {
       return;
     }
     this.over.add(fence);
-    this.confirmed.add(fence);
     if (known !== undefined) {
       const error =
         trusted <= limit
@@ -229,7 +251,6 @@ export class Holdings {
           : ended(floor, grant, ending?.reason ?? "hold-limit", "its time was over");
       news.push(this.lose(known, error));
     }
-    confirm(floor, fence);
   }
 
   private lose(holding: Holding, error: RostrumError): HoldingNews {

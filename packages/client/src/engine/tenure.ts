@@ -31,6 +31,8 @@ export interface Standing {
   readonly now: number;
   /** Whether questions can be asked. */
   readonly live: boolean;
+  /** Commands that are not decided. */
+  readonly open: () => readonly MemberCommand[];
 }
 
 export interface Review {
@@ -49,6 +51,11 @@ type Ending = Extract<MemberCommand, { type: "floor-release" | "floor-pass" }>;
 
 const isEnding = (command: MemberCommand): command is Ending =>
   command.type === "floor-release" || command.type === "floor-pass";
+
+const willEnd = (command: MemberCommand, floor: string, fence: Offset): boolean =>
+  isEnding(command)
+    ? command.fence === fence
+    : command.type === "release" || (command.type === "floor-cancel" && command.floor === floor);
 
 export class Tenure {
   private readonly holdings = new Holdings();
@@ -70,13 +77,20 @@ export class Tenure {
 
   /** Taken up: the log ended at `head` after the opening had been sent. `at` is the server's clock. */
   opened(sentAt: number, head: Offset, at: number): void {
-    this.ahead = at - sentAt;
+    this.bound(sentAt, at);
     this.evidence = [{ at: sentAt, head }];
   }
 
   /** A command of ours came back as the entry at `offset`: the log had not gone further when it was sent. */
-  echoed(sentAt: number | undefined, offset: Offset): void {
-    if (sentAt !== undefined && sentAt > -Infinity) this.evidence.push({ at: sentAt, head: offset });
+  echoed(sentAt: number | undefined, offset: Offset, at: number): void {
+    if (sentAt === undefined || sentAt === -Infinity) return;
+    this.bound(sentAt, at);
+    this.evidence.push({ at: sentAt, head: offset });
+  }
+
+  /** What was sent at `sentAt` was answered when the server's clock showed `at`. The closest such pair tells the most. */
+  private bound(sentAt: number, at: number): void {
+    this.ahead = Math.min(this.ahead ?? Infinity, at - sentAt);
   }
 
   /** A question was answered. Answers whether it was one of ours. */
@@ -84,7 +98,7 @@ export class Tenure {
     const sentAt = this.questions.get(n);
     if (sentAt === undefined) return false;
     this.questions.delete(n);
-    this.ahead = at - sentAt;
+    this.bound(sentAt, at);
     this.evidence.push({ at: sentAt, head });
     return true;
   }
@@ -136,7 +150,13 @@ export class Tenure {
     });
     const times = { now, witnessed: this.witnessed, serverTime: this.serverTime(now) ?? state.at };
     const over: { readonly floor: string; readonly fence: Offset }[] = [];
-    const news = this.holdings.update(state, self, times, (floor, fence) => over.push({ floor, fence }));
+    const news = this.holdings.update(
+      state,
+      self,
+      times,
+      (floor, fence) => standing.open().some((command) => willEnd(command, floor, fence)),
+      (floor, fence) => over.push({ floor, fence }),
+    );
     const late = this.questions.size > 0 && this.asked + answerWithin <= now;
     const ask =
       live && this.holdings.stale <= now && (this.questions.size === 0 || late) ? this.question(now) : undefined;
@@ -181,6 +201,7 @@ export class Tenure {
 
   /** The command is decided, by an entry or an error: what was foreseen has come, or will not. `open` is what else is under way. */
   decided(command: MemberCommand, error: RostrumError | undefined, open: readonly MemberCommand[]): void {
+    if (command.type === "release" && error !== undefined) this.leaving = false;
     if (command.type === "floor-cancel" && command.for === undefined) this.holdings.unrefrain(command.floor);
     if (command.type !== "floor-pass" || error === undefined || error.code === "FLOOR_NOT_HELD") return;
     // It could not be passed on, so it is ours as before, unless something else ends it.
@@ -195,7 +216,9 @@ export class Tenure {
   /** Another log: what was known of the old one means nothing. */
   begunAnew(): readonly HoldingNews[] {
     this.witnessed = -Infinity;
-    return this.letGo(
+    this.ahead = undefined;
+    this.evidence = [];
+    return this.holdings.clear(
       new RostrumError("FLOOR_REVOKED", "The session's log began anew; what was held is no more.", {
         reason: "removed",
       }),

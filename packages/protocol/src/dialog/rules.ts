@@ -112,7 +112,8 @@ export const withdraw = (
   origin: Origin,
 ): void => {
   const { by, id } = proposalOf(to.state, command.proposal);
-  if (by !== self) refuse("PROPOSAL_UNKNOWN", `Proposal ${id} is not yours to withdraw.`, { proposal: id });
+  if (self !== null && by !== self)
+    refuse("PROPOSAL_UNKNOWN", `Proposal ${id} is not yours to withdraw.`, { proposal: id });
   settle(to, "withdrawn", {}, origin);
 };
 

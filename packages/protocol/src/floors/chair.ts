@@ -5,7 +5,7 @@ import { type Deciding, record, refuse } from "../deciding.ts";
 import type { MemberId } from "../ids.ts";
 import type { Verb } from "../permission.ts";
 import type { Member } from "../state.ts";
-import { changed, configFault, contradiction, type FloorConfig } from "./config.ts";
+import { changed, configFault, contradiction, type FloorConfig, fitting } from "./config.ts";
 import type { FloorRequest } from "./floor.ts";
 import { advance, byServer, cancel, end, grant, type Origin, seeToUnchaired, transience } from "./grants.ts";
 import { ranked } from "./order.ts";
@@ -80,7 +80,9 @@ export const moderate = (to: Deciding, command: ChairCommand, self: Member | und
     case "floor-reorder":
       return reorder(to, floor, config, requestOf(command.member), command.position, origin);
     case "floor-configure": {
-      const next = changed(config, command.change);
+      // Who chairs it stays in the session's own config.
+      const { chair: _, ...own } = changed(config, command.change);
+      const next: FloorConfig = { ...own, warning: fitting(command.change, config.warning) };
       const fault = configFault(command.change) ?? contradiction(next);
       if (fault !== undefined) {
         refuse("FLOOR_CONFIG_INVALID", `The floor "${floor}" was not changed: ${fault}.`, { floor, fault });

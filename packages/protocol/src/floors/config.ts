@@ -59,7 +59,16 @@ const policies: readonly FloorPolicy[] = ["queue", "first-come", "chair"];
 const orders: readonly FloorOrder[] = ["fifo", "priority", "least-spoken"];
 const absences: readonly FloorConfig["unchaired"][] = ["wait", "queue", "deny"];
 
-const wholes = { capacity: 1, maxHold: 1, warning: 0, grace: 100, maxQueue: 0, ageing: 1 } as const;
+const hour = 3_600_000;
+/** Least and most of each number. A grace longer than an hour would be no lease but a claim. */
+const wholes = {
+  capacity: [1, 1_000_000],
+  maxHold: [1, 24 * hour],
+  warning: [0, hour],
+  grace: [100, hour],
+  maxQueue: [0, 1_000_000],
+  ageing: [1, 24 * hour],
+} as const;
 const choices: Readonly<Record<string, readonly unknown[]>> = {
   policy: policies,
   order: orders,
@@ -72,10 +81,10 @@ const choices: Readonly<Record<string, readonly unknown[]>> = {
 export const configFault = (change: Readonly<Record<string, unknown>>): string | undefined => {
   for (const [key, value] of Object.entries(change)) {
     if (Object.hasOwn(wholes, key)) {
-      const least = wholes[key as keyof typeof wholes];
+      const [least, most] = wholes[key as keyof typeof wholes];
       if (value === null && (key === "maxHold" || key === "ageing")) continue;
-      if (typeof value !== "number" || !Number.isSafeInteger(value) || value < least)
-        return `${key} is ${String(value)}; a whole number from ${least} is due`;
+      if (typeof value !== "number" || !Number.isSafeInteger(value) || value < least || value > most)
+        return `${key} is ${String(value)}; a whole number from ${least} to ${most} is due`;
     } else if (Object.hasOwn(choices, key)) {
       if (choices[key]?.includes(value) !== true)
         return `${key} is ${String(value)}; one of ${choices[key]?.join(", ") ?? ""} is due`;
@@ -85,15 +94,30 @@ export const configFault = (change: Readonly<Record<string, unknown>>): string |
 };
 
 /** What contradicts itself in a floor's config as a whole. */
-export const contradiction = ({ preempt, order, ageing, maxHold, warning }: FloorConfig): string | undefined => {
+export const contradiction = (config: FloorConfig): string | undefined => {
+  const { preempt, order, ageing, advance, maxHold, warning } = config;
   if (preempt && (order !== "priority" || ageing !== undefined))
     return "preempt goes with the order priority, without ageing";
+  if (preempt && !advance) return "preempt goes with advance: nobody else grants what was cleared";
   if (maxHold !== undefined && warning >= maxHold) return `warning (${warning}) is not below maxHold (${maxHold})`;
   return undefined;
 };
 
 /** A change of some of a floor's options in mid-session; who chairs it stands in the server's. `null` takes a limit away. */
-export type FloorChange = { readonly [K in Exclude<keyof FloorConfig, "chair">]?: FloorConfig[K] | null };
+export type FloorChange = {
+  readonly [K in Exclude<keyof FloorConfig, "chair">]?:
+    | FloorConfig[K]
+    | (K extends "maxHold" | "ageing" ? null : never);
+};
+
+/** A hold shorter than the default warning has a shorter one, unless one is asked for. */
+export const fitting = (
+  { maxHold, warning }: { maxHold?: number | null; warning?: number },
+  present: number,
+): number =>
+  warning === undefined && typeof maxHold === "number" && maxHold <= present
+    ? Math.floor(maxHold / 4)
+    : (warning ?? present);
 
 export const changed = (config: FloorConfig, change: FloorChange): FloorConfig =>
   Object.fromEntries(

@@ -19,6 +19,8 @@ export interface FloorRequest {
   readonly expiresAt?: Time;
   /** A chair gave it its place: those go first, in the order of the list. */
   readonly arranged: boolean;
+  /** A chair takes the floor: it is granted whether or not others are granted by themselves. */
+  readonly taken?: boolean;
 }
 
 export type RevokeReason =

@@ -50,6 +50,7 @@ const requested = (floor: Floor, entry: FloorRequested): Floor => {
     status,
     priority,
     arranged: first,
+    ...(first ? { taken: true } : {}),
     ...(by === null || by === member ? {} : { by }),
     ...(reason === undefined ? {} : { reason }),
     ...(expiresAt === undefined ? {} : { expiresAt }),

@@ -7,13 +7,13 @@ import type { MemberCommand } from "../command.ts";
 import type { SessionConfig } from "../config.ts";
 import { type Deciding, record, refuse } from "../deciding.ts";
 import type { FloorCancelled } from "../entry.ts";
-import type { MemberId, Offset, Seq } from "../ids.ts";
+import type { MemberId, Offset, Seq, Time } from "../ids.ts";
 import type { Member, SessionState } from "../state.ts";
 import type { Priority } from "./config.ts";
 import type { FloorRequest, Grant, RevokeReason } from "./floor.ts";
 import { firstOf } from "./order.ts";
 import { floorConfig, notHeld, requireFloorVerb, requireReceiver } from "./refusals.ts";
-import { chairsOf, floorConfigIn, floorOf, grantOf, isHere, leaseOf } from "./sight.ts";
+import { floorConfigIn, floorOf, grantOf, isChaired, isHere, leaseOf } from "./sight.ts";
 
 /** Who asked, as it goes into the entry. */
 export interface Origin {
@@ -29,6 +29,7 @@ export const grant = (
   member: MemberId,
   request: Pick<FloorRequest, "id" | "priority"> | undefined,
   origin: Origin,
+  expiresAt?: Time,
 ): void => {
   const { maxHold, grace } = floorConfig(to.state, floor);
   record(to, {
@@ -39,7 +40,7 @@ export const grant = (
     lease: grace,
     ...origin,
     ...(request === undefined || request.priority === 0 ? {} : { priority: request.priority }),
-    ...(maxHold === undefined ? {} : { expiresAt: to.now + maxHold }),
+    ...(maxHold === undefined ? {} : { expiresAt: expiresAt ?? to.now + maxHold }),
     ...transience(to.state, floor),
   });
 };
@@ -51,12 +52,12 @@ export const transience = (state: SessionState, floor: string): { readonly trans
 /** Grants what is free to those who wait, in order. Somebody who is away keeps the place in the queue. */
 export const advance = (to: Deciding, floor: string): void => {
   const config = floorConfigIn(to.state, floor);
-  if (config?.advance !== true) return;
+  if (config === undefined) return;
   for (;;) {
     const present = floorOf(to.state, floor);
     if (present.holders.length >= config.capacity || present.queue.length === 0) return;
     const next = firstOf(config, present, to.state.members, ({ member }) => isHere(to.state, member));
-    if (next === undefined) return;
+    if (next === undefined || (!config.advance && next.taken !== true)) return;
     grant(to, floor, next.member, next, byServer);
   }
 };
@@ -158,7 +159,8 @@ export const passFloor = (
   requireReceiver(to.state, floor, member);
   const request = floorOf(to.state, floor).queue.find((waiting) => waiting.member === member);
   record(to, { type: "floor-released", floor, member: self.id, fence, how: "passed", ...origin });
-  grant(to, floor, member, request, { by: self.id });
+  // The hold limit is of the turn, in whose hands ever: passing on must not keep it from those who wait.
+  grant(to, floor, member, request, { by: self.id }, held.expiresAt);
   chairMoved(to, floor);
 };
 
@@ -174,10 +176,10 @@ export const lapse = (to: Deciding, floor: string, fence: Offset, from: Offset):
 
 /** Frees everything a member holds or waits for: it has left. By itself it knows; put out or expired it may not. */
 export const freeFloors = (to: Deciding, member: MemberId, how: "left" | "removed", knows: boolean): void => {
-  for (const [name, { queue, holders }] of to.state.floors) {
-    const request = queue.find((waiting) => waiting.member === member);
+  for (const name of to.state.floors.keys()) {
+    const request = floorOf(to.state, name).queue.find((waiting) => waiting.member === member);
     if (request !== undefined) cancel(to, name, request, how);
-    for (const held of holders) {
+    for (const held of floorOf(to.state, name).holders) {
       if (held.member !== member) continue;
       if (held.revoked === undefined) end(to, name, held, how, { knows });
       else if (knows) {
@@ -190,12 +192,15 @@ export const freeFloors = (to: Deciding, member: MemberId, how: "left" | "remove
 
 /** What has become due by the log's time. */
 export const expireFloors = (to: Deciding): void => {
-  for (const [name, { holders, queue }] of to.state.floors) {
-    for (const request of queue) {
-      if (request.expiresAt !== undefined && request.expiresAt <= to.now) cancel(to, name, request, "timeout");
+  for (const name of to.state.floors.keys()) {
+    for (const { id } of floorOf(to.state, name).queue) {
+      // What was done for one may have changed the others.
+      const request = floorOf(to.state, name).queue.find((each) => each.id === id);
+      if (request?.expiresAt !== undefined && request.expiresAt <= to.now) cancel(to, name, request, "timeout");
     }
-    for (const held of holders) {
-      if (held.revoked !== undefined) continue;
+    for (const { fence } of floorOf(to.state, name).holders) {
+      const held = floorOf(to.state, name).holders.find((each) => each.fence === fence);
+      if (held === undefined || held.revoked !== undefined) continue;
       if ((held.expiresAt ?? Infinity) <= to.now) end(to, name, held, "hold-limit");
       else if (held.ending !== undefined && held.ending.at <= to.now) end(to, name, held, held.ending.reason);
     }
@@ -221,7 +226,7 @@ const chairFloors = (config: SessionConfig): ReadonlySet<string> => {
 export const seeToUnchaired = (to: Deciding, floor: string): void => {
   const config = floorConfigIn(to.state, floor);
   if (config === undefined || config.policy !== "chair" || config.unchaired === "wait") return;
-  if (chairsOf(to.state, floor).length > 0) return;
+  if (isChaired(to.state, floor)) return;
   for (const { id: request, member, status } of floorOf(to.state, floor).queue) {
     if (status !== "pending") continue;
     if (config.unchaired === "queue") record(to, { type: "floor-accepted", floor, member, request, ...byServer });
@@ -247,7 +252,9 @@ export const clearFloor = (to: Deciding, floor: string, reason: "dialog"): void 
 /** Gives a free floor to a member who is here. */
 export const giveFloor = (to: Deciding, floor: string, member: MemberId): void => {
   const config = floorConfigIn(to.state, floor);
-  const { holders } = floorOf(to.state, floor);
-  if (config === undefined || holders.length >= config.capacity || !isHere(to.state, member)) return;
-  grant(to, floor, member, undefined, byServer);
+  const { holders, queue } = floorOf(to.state, floor);
+  const has = holders.some((held) => held.member === member);
+  if (config === undefined || has || holders.length >= config.capacity || !isHere(to.state, member)) return;
+  const request = queue.find((waiting) => waiting.member === member);
+  grant(to, floor, member, request, byServer);
 };

@@ -1,5 +1,6 @@
 /** What the rules of floors refuse, and how they say so. */
 
+import { isToken } from "../config.ts";
 import { refuse } from "../deciding.ts";
 import type { MemberId, Offset } from "../ids.ts";
 import type { Verb } from "../permission.ts";
@@ -64,7 +65,9 @@ export const requireReceiver = (state: SessionState, floor: string, member: Memb
 };
 
 export const requirePlace = (state: SessionState, floor: string): void => {
-  if (state.floors.size < state.config.maxFloors || state.floors.has(floor)) return;
+  // Floors with a name of their own are as many as the options have.
+  if (state.floors.has(floor) || Object.hasOwn(state.config.floors, floor) || isToken(floor)) return;
+  if (state.floors.size < state.config.maxFloors) return;
   refuse(
     "FLOOR_LIMIT",
     `${state.floors.size} floors are in use, the limit is ${state.config.maxFloors}; "${floor}" was not added. Raise limits.floors, or release some.`,

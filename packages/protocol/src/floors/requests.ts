@@ -7,7 +7,7 @@ import type { Member, SessionState } from "../state.ts";
 import type { FloorConfig } from "./config.ts";
 import { advance, byServer, cancel, grant, type Origin, preempt, releaseFloor, transience } from "./grants.ts";
 import { busy, floorConfig, notRequested, requireFloorVerb, requirePlace, requirePresent } from "./refusals.ts";
-import { chairsOf, floorOf, grantOf, isHere, mayModerate } from "./sight.ts";
+import { floorOf, grantOf, isChaired, isHere, mayModerate } from "./sight.ts";
 
 export const requestFloor = (
   to: Deciding,
@@ -40,6 +40,17 @@ export const requestFloor = (
   const waits = before.queue.some((request) => request.status === "accepted" && isHere(to.state, request.member));
   const atOnce = decided === "accepted" && free && !waits && isHere(to.state, member);
   const takesPlace = config.preempt && before.holders.some((held) => held.priority < priority);
+  if (ifAvailable && decided === "pending") {
+    refuse(
+      "FLOOR_BUSY",
+      `A chair decides who gets the floor "${floor}"; it is not to be had at once. Nothing was done.`,
+      {
+        floor,
+        holders: before.holders.length,
+        capacity: config.capacity,
+      },
+    );
+  }
   if (!atOnce && (ifAvailable || (config.policy === "first-come" && !takesPlace))) busy(floor, before, config);
   if (!atOnce && before.queue.length >= config.maxQueue) {
     refuse(
@@ -72,7 +83,7 @@ const isDecided = (
   self: Member,
 ): "accepted" | "pending" | "denied" => {
   if (policy !== "chair" || mayModerate(state, floor, self, "grant")) return "accepted";
-  if (unchaired === "wait" || chairsOf(state, floor).length > 0) return "pending";
+  if (unchaired === "wait" || isChaired(state, floor)) return "pending";
   return unchaired === "queue" ? "accepted" : "denied";
 };
 

@@ -24,13 +24,23 @@ export const isHere = (state: SessionState, id: MemberId): boolean => state.memb
 /** Whether the member may do this to the floor: by its role, or as a holder of the floor that chairs it. */
 export const mayModerate = (state: SessionState, name: string, member: Member, verb: Verb = "moderate"): boolean => {
   if (may(state.config, member.roles, verb, name)) return true;
-  const chair = floorConfigIn(state, name)?.chair;
+  // Who chairs stands in the session's own config; in mid-session it is not changed.
+  const chair = floorConfigOf(state.config, name)?.chair;
   return chair !== undefined && grantOf(state, chair, member.id) !== undefined;
 };
 
 /** The members who may moderate the floor and are here. */
 export const chairsOf = (state: SessionState, name: string): readonly Member[] =>
   [...state.members.values()].filter((member) => member.presence === "connected" && mayModerate(state, name, member));
+
+/** Whether somebody is here who may decide requests. */
+export const isChaired = (state: SessionState, name: string): boolean => {
+  for (const member of state.members.values()) {
+    if (member.presence !== "connected") continue;
+    if (mayModerate(state, name, member, "grant") || mayModerate(state, name, member, "accept")) return true;
+  }
+  return false;
+};
 
 /** A lease that a host has to watch by its own clock: nobody else gets the place before it is over. */
 export interface Lease {

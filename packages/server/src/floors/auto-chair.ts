@@ -65,6 +65,8 @@ export interface AutoChairOptions {
 }
 
 interface Run {
+  /** A host that failed meanwhile decides nothing any more. */
+  readonly host: Host<Seat>;
   again: boolean;
 }
 
@@ -85,13 +87,15 @@ export class AutoChair {
       if (chair === undefined || !hasPending(state, floor)) continue;
       const key = `${session}\u0000${floor}`;
       const run = this.running.get(key);
-      if (run !== undefined) {
+      if (run?.host === host) {
         run.again = true;
         continue;
       }
-      const fresh: Run = { again: false };
+      const fresh: Run = { host, again: false };
       this.running.set(key, fresh);
-      void this.preside(host, session, floor, chair, fresh).finally(() => this.running.delete(key));
+      void this.preside(host, session, floor, chair, fresh).finally(() => {
+        if (this.running.get(key) === fresh) this.running.delete(key);
+      });
     }
   }
 
@@ -175,6 +179,7 @@ const carryOut = async (host: Host<Seat>, floor: string, ruling: Ruling): Promis
         resolve(result instanceof RostrumError ? result : result.refusals[0]?.error),
       ),
     );
-    if (refused?.code !== "FLOOR_BUSY") return;
+    // It is full, or its member is away: then it waits in the queue.
+    if (refused?.code !== "FLOOR_BUSY" && refused?.code !== "RECIPIENT_UNKNOWN") return;
   }
 };
