@@ -141,6 +141,85 @@ describe("a floor", () => {
   });
 });
 
+describe("an asking", () => {
+  it("has its own fate: what comes of an earlier one does not concern it", async () => {
+    const place = await serve({ authenticate, roles, floors: { mic: {} } });
+    const [a, b] = [await enter(place, "a"), await enter(place, "b")];
+    const grant = await a.floor("mic").request();
+    for (let round = 0; round < 8; round += 1) {
+      // The client's timer and the server's tick race for the first; the second must not fall with it.
+      expect(await codeOf(b.floor("mic").request({ timeout: 20 }))).toBe("FLOOR_TIMEOUT");
+      const second = b.floor("mic").request();
+      await expect
+        .poll(() =>
+          a
+            .floor("mic")
+            .get()
+            .queue.map(({ member }) => member),
+        )
+        .toEqual([idOf(b)]);
+      await b.floor("mic").cancel();
+      expect(await codeOf(second)).toBe("FLOOR_CANCELLED");
+    }
+    const waiting = b.floor("mic").request();
+    expect(await codeOf(b.floor("mic").take())).toBe("FORBIDDEN");
+    expect(await b.floor("mic").request({ ifAvailable: true })).toBeNull();
+    const controller = new AbortController();
+    const joined = b.floor("mic").request({ signal: controller.signal });
+    controller.abort(new Error("enough"));
+    expect(await codeOf(joined)).toBe("Error: enough");
+    await grant.release();
+    await (await waiting).release();
+  });
+
+  it("is refused here if it makes no sense, and waits for ever if so asked", async () => {
+    const place = await serve({ authenticate, roles, floors: { mic: {} } });
+    const a = await enter(place, "a");
+    expect(() => a.floor("")).toThrow(/1 to 128 characters/);
+    expect(await codeOf(a.floor("mic").request({ timeout: Number.NaN }))).toBe("USAGE");
+    expect(await codeOf(a.floor("mic").request({ reason: "x".repeat(501) }))).toBe("USAGE");
+    await (await a.floor("mic").request({ timeout: Infinity })).release();
+    await (await a.floor("mic").request({ timeout: 12.5 })).release();
+  });
+
+  it("that cannot be read is refused by itself; what was sent with it is stored", async () => {
+    const place = await serve({ authenticate, roles, floors: { mic: {} } });
+    const [chair, b] = [await enter(place, "chair"), await enter(place, "b")];
+    const grant = await chair.floor("mic").request();
+    const waiting = b.floor("mic").request();
+    const got = heard(b);
+    const outcomes = [
+      chair.emit("note", 1),
+      chair.floor("mic").configure({ grace: 5 }),
+      chair.floor("mic").reorder("", -1),
+      chair.emit("note", 2),
+      grant.release(),
+    ].map(codeOf);
+    expect(await Promise.all(outcomes)).toEqual([
+      "nothing",
+      "FLOOR_CONFIG_INVALID",
+      "FRAME_INVALID",
+      "nothing",
+      "nothing",
+    ]);
+    await waiting;
+    await expect.poll(() => got).toEqual([1, 2]);
+  });
+
+  it("is granted by a server that began anew and counts as before", async () => {
+    const first = await serve({ floors: { mic: {} } });
+    const { port } = new URL(first.url);
+    const session = join(first.url, { heartbeat: quick }).session("s");
+    const before = await session.floor("mic").request();
+    await first.close();
+    await expect.poll(() => before.lost.aborted, { timeout: 10_000 }).toBe(true);
+    await serve({ floors: { mic: {} } }, Number(port));
+    const again = await session.floor("mic").request();
+    expect(again.fence).toBe(before.fence);
+    await again.release();
+  });
+});
+
 describe("the chair", () => {
   it("sees who asks, accepts, grants, denies, reorders, revokes, gives and takes over", async () => {
     const place = await serve({ authenticate, roles, floors: { mic: { policy: "chair" } } });
@@ -230,6 +309,36 @@ describe("the chair", () => {
     await grant.release();
     await waiting;
     expect(new Set(rulings)).toEqual(new Set(["a 0", "troll 1", "b 1"]));
+  });
+
+  it("that is a function decides its own floors only, and who is away waits in the queue", async () => {
+    const asked: string[] = [];
+    const place = await serve({
+      authenticate,
+      roles,
+      floors: {
+        "cell:*": {
+          policy: async ({ floor, pending }) => {
+            asked.push(floor);
+            await new Promise((resolve) => setTimeout(resolve, 150));
+            return pending.map(({ member }) => ({ grant: member }));
+          },
+        },
+        "cell:A": { policy: "chair" },
+      },
+    });
+    const [a, chair] = [await enter(place, "a"), await enter(place, "chair")];
+    void a.floor("cell:A").request();
+    await expect.poll(() => chair.floor("cell:A").get().pending).toHaveLength(1);
+    const proxy = await behind(place);
+    const b = await enter(proxy, "b", quick);
+    const waiting = b.floor("cell:B").request();
+    await expect.poll(() => asked).toEqual(["cell:B"]);
+    proxy.set({ kind: "off" });
+    await expect.poll(() => chair.floor("cell:B").get().queue).toHaveLength(1);
+    proxy.set({ kind: "ok" });
+    await waiting;
+    expect(asked).toEqual(["cell:B"]);
   });
 
   it("that is a function which throws, hangs or answers nonsense denies, and the floor stays whole", async () => {

@@ -320,7 +320,9 @@ export class Audience<C> {
       this.told = this.head;
       return;
     }
-    const wait = entries.some(isHurried) ? this.gathering(entries) : Math.min(500, this.listeners.size / 2);
+    const wait = entries.some(isHurried)
+      ? Math.max(this.gathering(entries), this.crowd(entries))
+      : Math.min(500, this.listeners.size / 2);
     this.due = Math.min(this.due, this.effects.now() + wait);
     this.effects.flushIn(wait < 1 ? 0 : wait);
   }
@@ -342,6 +344,12 @@ export class Audience<C> {
       this.speaker = { member: entry.by, at: now };
     }
     return now < this.severalUntil ? Math.max(0, this.flushed + gather - now) : 0;
+  }
+
+  /** Telling a crowd of a floor takes longer than this wait, in which more about the floor may come together. */
+  private crowd(entries: readonly Entry[]): number {
+    const { size } = this.listeners;
+    return size < 200 || !entries.every((entry) => "floor" in entry) ? 0 : Math.min(gather, size / 100);
   }
 
   private prune(): void {

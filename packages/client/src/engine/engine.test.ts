@@ -331,6 +331,85 @@ describe("a belief", () => {
   });
 });
 
+describe("a grant that is over here and not on the server", () => {
+  const releases = (page: Page): number =>
+    page.sentOf("commands").filter(({ commands }) => JSON.stringify(commands).includes("floor-release")).length;
+
+  it("is given back after the session had stopped and goes on", () => {
+    const page = holding();
+    page.take({ type: "closed", session, error: { code: "AUTH_EXPIRED", message: "" } });
+    expect(page.holds).toBe(false);
+    page.engine.retry();
+    page.open([...beginning, requested, granted], 1);
+    page.turn();
+    expect(releases(page)).toBe(1);
+  });
+
+  it("is given back again when the release is refused or finds no room", () => {
+    const page = holding();
+    page.submit({ type: "floor-release", floor: "mic", fence: 5 });
+    page.take({ type: "refused", session, seq: 2, count: 1, error: { code: "FORBIDDEN", message: "" } });
+    page.turn();
+    expect(releases(page)).toBe(2);
+    page.take({ type: "refused", session, seq: 3, count: 1, error: { code: "FORBIDDEN", message: "" } });
+    page.turn();
+    expect(releases(page)).toBe(2);
+    page.wait(2_000);
+    page.turn();
+    expect(releases(page)).toBe(3);
+  });
+
+  it("is given back if even an answered question cannot prove it in time", () => {
+    const page = new Page().load().open(beginning, 0);
+    page.now = 5_000;
+    page.tell([{ type: "floor-granted", floor: "mic", member: me, by: other, request: 0, lease, offset: 4, at: 0 }]);
+    page.now += 900;
+    page.take({ type: "renewed", session, n: 1, head: 4, at: 0 });
+    page.turn();
+    expect(page.holds).toBe(false);
+    expect(releases(page)).toBe(1);
+  });
+
+  it("is another in another log, whatever its number", () => {
+    const page = holding();
+    page.engine.disconnect();
+    page.engine.connect();
+    const anew = foldAll(emptyState(session), [
+      { ...(beginning[0] as Entry), birth: "c" } as Entry,
+      ...beginning.slice(1),
+    ]);
+    page.take({
+      type: "opened",
+      session,
+      version: 1,
+      features: [],
+      limits: defaultLimits,
+      member: me,
+      incarnation: 1,
+      token: "t",
+      birth: "c",
+      outcome: { kind: "reset", why: "birth" },
+      start: 3,
+      head: 3,
+      seq: 0,
+      at: 0,
+    });
+    page.take({ type: "view", session, view: toView(anew) });
+    page.submit({ type: "floor-request", floor: "mic" });
+    page.tell([{ ...requested, seq: 2 } as Entry, granted]);
+    expect(page.holds).toBe(true);
+  });
+
+  it("does not end the member when its release of the session is refused", () => {
+    const page = holding();
+    page.engine.release({ queued: () => {}, stored: () => {}, refused: () => {} });
+    page.turn();
+    page.take({ type: "refused", session, seq: 2, count: 1, error: { code: "FORBIDDEN", message: "" } });
+    page.submit({ type: "messages", items: [["note", 1]] });
+    expect(page.sentOf("commands").at(-1)).toMatchObject({ commands: [{ type: "messages" }] });
+  });
+});
+
 describe("a guarded message", () => {
   it("goes under the grant that is held, also from a page that has just been reloaded, and not without one", () => {
     const page = holding();

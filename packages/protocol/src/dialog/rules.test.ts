@@ -129,6 +129,16 @@ describe("a dialog mode", () => {
   });
 });
 
+it("switching to half-duplex gives the data token to the proposer once, whatever it held or waited for", () => {
+  play = new Play({ [tokens.data]: { capacity: 2, policy: "chair" } }, { dialog: defaultDialog });
+  play.join("a", "b");
+  play.asks("a", tokens.data);
+  play.says("a", half);
+  answer("b");
+  expect(play.holders(tokens.data)).toEqual(["a"]);
+  expect(play.pending(tokens.data)).toEqual([]);
+});
+
 describe("a release", () => {
   it("is proposed by who holds the release token, and ends the session when all accept", () => {
     begin("a", "b");

@@ -191,6 +191,23 @@ describe("a grant", () => {
     ]);
   });
 
+  it("that is passed on keeps its hold limit: two cannot keep the floor from a third", () => {
+    with_({ mic: { maxHold: 1_000, warning: 100 } }).join("a", "b", "c");
+    for (const name of ["a", "b", "c"]) play.asks(name, "mic");
+    const { expiresAt } = play.last("floor-granted") ?? {};
+    for (const [from, to] of [
+      ["a", "b"],
+      ["b", "a"],
+    ] as const) {
+      play.waits(200);
+      play.says(from, { type: "floor-pass", floor: "mic", fence: play.fence(from, "mic"), member: memberId(to) });
+      expect(play.last("floor-granted")?.expiresAt).toBe(expiresAt);
+    }
+    play.waits(600);
+    play.lapses();
+    expect(play.holders("mic")).toEqual(["c"]);
+  });
+
   it("of a member that leaves is free at once; of one that was put out, when it has stopped", () => {
     with_({ mic: {} }).join("a", "b", "c");
     for (const name of ["a", "b", "c"]) play.asks(name, "mic");
@@ -355,6 +372,17 @@ describe("the chair", () => {
     expect(play.queue("mic")).toEqual(["b"]);
   });
 
+  it("takes over also where the next is not granted by itself", () => {
+    with_({ mic: { advance: false } }).join("a", "b", "chair");
+    play.asks("a", "mic");
+    play.asks("b", "mic");
+    const fence = play.fence("a", "mic");
+    play.says("chair", { type: "floor-take", floor: "mic" });
+    expect(play.says("a", { type: "floor-release", floor: "mic", fence })).toBe("floor-released floor-granted");
+    expect(play.holders("mic")).toEqual(["chair"]);
+    expect(play.releases("chair", "mic")).toBe("floor-released");
+  });
+
   it("puts a request where it likes; those before it keep their places, those behind go on by the policy", () => {
     with_({ mic: { order: "priority" } }).join("a", "b", "c", "d", "chair");
     play.asks("chair", "mic");
@@ -489,6 +517,8 @@ describe("a policy that changes in mid-session", () => {
       { grace: 1 },
       { policy: "anarchy" },
       { preempt: true },
+      { grace: 1e12 },
+      { preempt: true, order: "priority", advance: false },
       { maxHold: 10, warning: 20 },
       { chair: "me" },
       { colour: "red" },
@@ -509,6 +539,35 @@ describe("a policy that changes in mid-session", () => {
     play.lapses();
     expect(play.state.floors.get("mic")?.holders).toEqual([]);
   });
+});
+
+it("a chair's end and a request's time, due at once, are told in order: nobody is granted and timed out", () => {
+  with_({ seat: { maxHold: 500, warning: 0 }, mic: { policy: "chair", chair: "seat", unchaired: "queue" } }).join(
+    "a",
+    "b",
+  );
+  play.asks("b", "seat");
+  play.asks("a", "mic", { within: 499 });
+  play.waits(600);
+  const ends = play.log.filter((entry) => "member" in entry && entry.member === "a" && entry.type !== "joined");
+  const last = ends.at(-1)?.type;
+  expect(last).toBe(play.holders("mic").length === 1 ? "floor-granted" : "floor-cancelled");
+});
+
+it("floors with a name of their own are there however many cells are in use", () => {
+  with_({ mic: {}, "cell:*": {} }, { maxFloors: 2 }).join("a", "b");
+  for (const cell of ["cell:1", "cell:2"]) play.asks("a", cell);
+  expect(play.asks("a", "cell:3")).toBe("FLOOR_LIMIT");
+  expect(play.asks("b", "mic")).toBe("floor-requested floor-granted");
+});
+
+it("a deputy who may grant is a chair to those who wait for one", () => {
+  with_(
+    { mic: { policy: "chair", unchaired: "deny" } },
+    { roles: { member: ["floor"], chair: ["floor", "grant:mic"] } },
+  ).join("a", "chair");
+  expect(play.asks("a", "mic")).toBe("floor-requested");
+  expect(play.pending("mic")).toEqual(["a"]);
 });
 
 describe("what was", () => {
