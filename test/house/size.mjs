@@ -6,7 +6,7 @@ import { build } from "esbuild";
 /** What we want it to be; `npm run bench` shows how far we are. */
 const budget = 10 * 1024;
 /** What it may be: it must not grow unseen. */
-const limit = 21_500;
+const limit = 22_500;
 
 /** Bytes gzipped, the budget, and what there is to say against it. */
 export async function size() {

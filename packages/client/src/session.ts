@@ -655,6 +655,7 @@ export class Session<Events extends object = AnyEvents> {
 
   private shownControl: Offset = -1;
   private shownBirth = "";
+  private shownMembers: SessionState["members"] | undefined;
   private shownMember: MemberId | undefined;
 
   private show(): void {
@@ -662,11 +663,15 @@ export class Session<Events extends object = AnyEvents> {
     this.shownControl = state.control;
     this.shownBirth = state.birth;
     this.shownMember = member;
-    this.membersSource.set(
-      [...state.members.values()].flatMap(({ id, user, name, roles, presence, since }): MemberView[] =>
-        presence === "gone" ? [] : [{ id, user, roles, presence, since, ...(name === undefined ? {} : { name }) }],
-      ),
-    );
+    // Maps and lists are others only if something in them is.
+    if (state.members !== this.shownMembers) {
+      this.shownMembers = state.members;
+      this.membersSource.set(
+        [...state.members.values()].flatMap(({ id, user, name, roles, presence, since }): MemberView[] =>
+          presence === "gone" ? [] : [{ id, user, roles, presence, since, ...(name === undefined ? {} : { name }) }],
+        ),
+      );
+    }
     this.pointsSource.set(state.points);
     this.dialog.update();
     for (const floor of this.floors.values()) floor.update();
