@@ -459,6 +459,31 @@ describe("a refusal", () => {
   });
 });
 
+it("writes the view when somebody's standing has changed, and not with each message", () => {
+  const page = new Page().load().open(beginning, 0);
+  const before = page.disk.get("view");
+  expect(before).toMatchObject({ birth: "b" });
+  const message: Entry = { type: "messages", by: other, offset: 4, at: 0, items: [["note", 1]] };
+  page.tell([message]);
+  expect(page.disk.get("meta")).toMatchObject({ received: 4 });
+  expect(page.disk.get("view")).toBe(before);
+  page.tell([{ type: "dropped", member: other, since: 0, offset: 5, at: 0 }]);
+  expect(page.disk.get("view")).not.toBe(before);
+  const later = new Page(page.disk).load();
+  expect(later.engine.state.members.get(other)?.presence).toBe("dropped");
+});
+
+it("reads a record of the format in which the head had the view", () => {
+  const page = new Page().load().open(beginning, 0);
+  const { format: _, ...meta } = page.disk.get("meta") as { format: number };
+  const old = new Map<string, unknown>([["meta", { ...meta, format: 1, view: page.disk.get("view") }]]);
+  const later = new Page(old).load();
+  expect(later.engine.state.members.size).toBe(2);
+  later.open(beginning, 0);
+  expect(old.has("view")).toBe(true);
+  expect(old.get("meta")).not.toHaveProperty("view");
+});
+
 it("leaves nothing behind when it is over before the disk was read", () => {
   const page = holding();
   page.engine.disconnect();

@@ -33,7 +33,6 @@ import {
   type SessionState,
   type StoredFrame,
   span,
-  toRecord,
   versions,
 } from "@rostrum/protocol";
 import type { HoldingNews } from "./holdings.ts";
@@ -208,14 +207,14 @@ export class Engine {
   }
 
   private takeUp(kept: Kept, early: readonly Outgoing[]): void {
-    const { meta, tail, outbox } = kept;
+    const { meta, view, tail, outbox } = kept;
     this.instance = meta.instance;
     this.member = meta.member;
     this.token = meta.token;
     this.birth = meta.birth;
     this.received = meta.received;
     this.processed = meta.processed;
-    if (meta.view !== undefined) this.state = fromRecord(meta.view);
+    if (view !== undefined) this.state = fromRecord(view);
     this.checkpointed = meta.checkpoint;
     this.gap = meta.gap;
     const last = outbox.at(-1);
@@ -857,6 +856,7 @@ export class Engine {
     };
     const writing = this.shelf.write(
       (seq) => this.outbox.get(seq) !== undefined,
+      this.state,
       () => this.meta(),
     );
     if (writing === undefined) return tell();
@@ -888,7 +888,6 @@ export class Engine {
       birth: this.birth,
       received: this.received,
       processed: this.processed,
-      view: this.birth === undefined ? undefined : toRecord(this.state),
       checkpoint: this.checkpointed,
       gap: this.gap,
       reserved: this.reserved,

@@ -2,8 +2,8 @@
 
 import type { Entry, MemberCommand, MemberId, Offset, Seq, StateRecord } from "@rostrum/protocol";
 
-/** Of the stored form. A newer one is refused, an older one migrated. */
-export const format = 1;
+/** Of the stored form. A newer one is refused, an older one migrated: 1 had the view in the head. */
+export const format = 2;
 
 export interface Checkpoint {
   /** The app's state is as of this offset. */
@@ -24,11 +24,10 @@ export interface Meta {
   readonly member: MemberId | undefined;
   readonly token: string | undefined;
   readonly birth: string | undefined;
-  /** Told by the server up to here; `view` is the state there. */
+  /** Told by the server up to here. */
   readonly received: Offset;
   /** The handlers have run up to here. */
   readonly processed: Offset;
-  readonly view: StateRecord | undefined;
   readonly checkpoint: Checkpoint | undefined;
   /** What the log no longer had and the app has not been told of yet. */
   readonly gap: Gap | undefined;
@@ -44,8 +43,11 @@ export interface Queued {
   readonly command: MemberCommand;
 }
 
-/** Keys of one session's records: `meta`, `tail/…` (lists of entries), `out/…` (lists of queued commands). */
-export type Key = "meta" | `tail/${string}` | `out/${string}`;
+/**
+ * Keys of one session's records: `meta`, `view` (the folded state as of the last control entry: messages change nothing in
+ * it, and it may be large), `tail/…` (lists of entries), `out/…` (lists of queued commands).
+ */
+export type Key = "meta" | "view" | `tail/${string}` | `out/${string}`;
 
 /** Applied as one, or not at all. */
 export interface Transaction {
@@ -55,6 +57,7 @@ export interface Transaction {
 
 export interface Kept {
   readonly meta: Meta;
+  readonly view: StateRecord | undefined;
   readonly tail: readonly Entry[];
   readonly outbox: readonly Queued[];
   /** The keys that were there, so that they can be removed. */
@@ -68,7 +71,7 @@ export const outboxKey = (seq: Seq): Key => `out/${padded(seq)}`;
 
 /** Reads what a storage gave back. `undefined`: nothing is there. @throws Error for what is not a record of ours. */
 export const readRecord = (values: ReadonlyMap<string, unknown>): Kept | undefined => {
-  const meta = values.get("meta") as Meta | undefined;
+  const meta = values.get("meta") as (Meta & { readonly view?: StateRecord }) | undefined;
   if (meta === undefined) {
     if (values.size > 0) throw new Error("records without a head");
     return undefined;
@@ -93,6 +96,7 @@ export const readRecord = (values: ReadonlyMap<string, unknown>): Kept | undefin
   const outbox = lists<Queued>("out/");
   return {
     meta,
+    view: (values.get("view") as StateRecord | undefined) ?? meta.view,
     tail: tail.flatMap(([, entries]) => entries),
     outbox: outbox.flatMap(([, queued]) => queued),
     tailKeys: tail.map(([key]) => key),

@@ -3,7 +3,7 @@
  * commands that the server has not confirmed, and the head of it all. Pure: the engine has it written.
  */
 
-import type { Entry, Seq } from "@rostrum/protocol";
+import { type Entry, type Seq, type SessionState, toRecord } from "@rostrum/protocol";
 import type { Outgoing } from "./outbox.ts";
 import { type Kept, type Key, type Meta, outboxKey, type Queued, type Transaction, tailKey } from "./record.ts";
 
@@ -31,9 +31,13 @@ export class Shelf {
   private fresh: Outgoing[] = [];
   private removals: Key[] = [];
   private dirty = false;
+  /** The state of which the view is on the disk. Messages change its head, and nothing that is looked at. */
+  private viewed: Pick<SessionState, "birth" | "control"> | undefined;
 
   /** What is there already. Answers the commands that are still to be decided. */
-  load({ meta, tail, tailKeys, outbox, outboxKeys }: Kept): readonly Queued[] {
+  load({ meta, view, tail, tailKeys, outbox, outboxKeys }: Kept): readonly Queued[] {
+    // One of an older format is written anew.
+    if (view !== undefined && meta.format > 1) this.viewed = { birth: view.birth, control: view.control };
     this.tail = tail.length;
     this.tailKeys = [...tailKeys];
     for (const seq of meta.struck ?? []) this.struck.add(seq);
@@ -109,7 +113,7 @@ export class Shelf {
 
   /** Nothing is to be kept any more. */
   wipe(): void {
-    this.removals.push("meta", ...this.tailKeys);
+    this.removals.push("meta", "view", ...this.tailKeys);
     this.dirty = false;
     this.fresh = [];
     this.tailFresh = [];
@@ -117,7 +121,7 @@ export class Shelf {
   }
 
   /** The next transaction, if there is something to write. `isOpen` tells whether a command is still to be decided. */
-  write(isOpen: (seq: Seq) => boolean, meta: () => Omit<Meta, "struck">): Writing | undefined {
+  write(isOpen: (seq: Seq) => boolean, state: SessionState, meta: () => Omit<Meta, "struck">): Writing | undefined {
     const set: (readonly [Key, unknown])[] = [];
     const queued = this.fresh.filter(({ seq }) => isOpen(seq));
     this.fresh = [];
@@ -134,6 +138,11 @@ export class Shelf {
       set.push([key, this.tailFresh]);
       this.tailFresh = [];
       this.dirty = true;
+    }
+    const isShown = this.viewed?.birth === state.birth && this.viewed.control === state.control;
+    if (this.dirty && state.birth !== "" && !isShown) {
+      this.viewed = { birth: state.birth, control: state.control };
+      set.push(["view", toRecord(state)]);
     }
     if (this.dirty) set.push(["meta", this.struck.size === 0 ? meta() : { ...meta(), struck: [...this.struck] }]);
     const written = new Set(set.map(([key]) => key));
