@@ -2,7 +2,7 @@
 
 import type { Entry, FloorConfig, MemberCommand, ServerFrame } from "@rostrum/protocol";
 import { io, type Socket } from "socket.io-client";
-import { openClient, percentile, sleep, Target } from "./load.ts";
+import { openClient, openFrame, percentile, sleep, Target } from "./load.ts";
 import type { Mode } from "./server.ts";
 
 const connect = async (url: string): Promise<Socket> => {
@@ -76,18 +76,7 @@ class Contender {
           } else if (frame.type === "entries") this.take(frame.entries, frame.upTo);
         }
       });
-      this.socket.emit("rostrum", [
-        {
-          type: "open",
-          session: this.session,
-          versions: [1],
-          features: [],
-          required: [],
-          instance,
-          auth: instance,
-          history: { last: 0 },
-        },
-      ]);
+      this.socket.emit("rostrum", [openFrame(this.session, instance)]);
     });
   }
 

@@ -133,6 +133,18 @@ const rostrumEnd = async (url: string, room: string, user: string, heard: (text:
   };
 };
 
+/** What a member without a client opens a session with. */
+export const openFrame = (session: string, instance: string): object => ({
+  type: "open",
+  session,
+  versions: [1],
+  features: [],
+  required: [],
+  instance,
+  auth: instance,
+  history: { last: 0 },
+});
+
 /**
  * A member without a client: it opens, resumes and counts. Two thousand real clients in one process would measure that
  * process, with two thousand rosters of two thousand members.
@@ -167,19 +179,7 @@ export const lightEnd = async (target: Target, room: string, heard: (text: strin
       opened === undefined
         ? {}
         : { resume: { member: opened.member, token: opened.token }, cursor: { birth: opened.birth, offset: received } };
-    socket.emit("rostrum", [
-      {
-        type: "open",
-        session: room,
-        versions: [1],
-        features: [],
-        required: [],
-        instance,
-        auth: instance,
-        history: { last: 0 },
-        ...resume,
-      },
-    ]);
+    socket.emit("rostrum", [{ ...openFrame(room, instance), ...resume }]);
     await done;
     socket.emit("rostrum", [{ type: "processed", session: room, offset: received }]);
   };

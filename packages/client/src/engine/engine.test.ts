@@ -107,12 +107,13 @@ class Page {
   }
 
   /** Is taken up, `log` being the whole log. */
-  open(log: readonly Entry[], seq: number): this {
+  open(log: readonly Entry[], seq: number, anew = false): this {
     const head = log.at(-1)?.offset ?? 0;
     const state = foldAll(emptyState(session), log);
-    const cursor = this.engine.received;
+    const cursor = anew ? 0 : this.engine.received;
     this.engine.connect();
-    const outcome = cursor === 0 ? { kind: "joined" } : { kind: "resumed", from: cursor };
+    const joined = anew ? { kind: "reset", why: "birth" } : { kind: "joined" };
+    const outcome = cursor === 0 ? joined : { kind: "resumed", from: cursor };
     this.take({
       type: "opened",
       session,
@@ -122,7 +123,7 @@ class Page {
       member: me,
       incarnation: 1,
       token: "t",
-      birth: "b",
+      birth: state.birth,
       outcome,
       start: cursor === 0 ? head : cursor,
       head,
@@ -373,28 +374,7 @@ describe("a grant that is over here and not on the server", () => {
   it("is another in another log, whatever its number", () => {
     const page = holding();
     page.engine.disconnect();
-    page.engine.connect();
-    const anew = foldAll(emptyState(session), [
-      { ...(beginning[0] as Entry), birth: "c" } as Entry,
-      ...beginning.slice(1),
-    ]);
-    page.take({
-      type: "opened",
-      session,
-      version: 1,
-      features: [],
-      limits: defaultLimits,
-      member: me,
-      incarnation: 1,
-      token: "t",
-      birth: "c",
-      outcome: { kind: "reset", why: "birth" },
-      start: 3,
-      head: 3,
-      seq: 0,
-      at: 0,
-    });
-    page.take({ type: "view", session, view: toView(anew) });
+    page.open([{ ...(beginning[0] as Entry), birth: "c" } as Entry, ...beginning.slice(1)], 0, true);
     page.submit({ type: "floor-request", floor: "mic" });
     page.tell([{ ...requested, seq: 2 } as Entry, granted]);
     expect(page.holds).toBe(true);
