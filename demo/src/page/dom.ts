@@ -61,3 +61,16 @@ export class KeyedList<T, E extends HTMLElement> {
     else this.refuge?.focus({ preventScroll: true });
   }
 }
+
+/** Draws once for each display frame, however often it is asked. */
+export const perFrame = (draw: () => void): (() => void) => {
+  let planned = false;
+  return () => {
+    if (planned) return;
+    planned = true;
+    requestAnimationFrame(() => {
+      planned = false;
+      draw();
+    });
+  };
+};

@@ -1,7 +1,7 @@
 /** One member: a real client of the session. What it shows of itself it could lose; what it keeps, it keeps by checkpoint. */
 
 import { createClient, type Grant, type RostrumError } from "@rostrum/client";
-import { find } from "./dom.ts";
+import { find, perFrame } from "./dom.ts";
 import { PlainSide } from "./plain.ts";
 
 interface Note {
@@ -289,28 +289,22 @@ const row = (note: Note, where: string, waits: boolean): HTMLLIElement => {
   return item;
 };
 
-let planned = false;
-const render = (): void => {
-  if (planned) return;
-  planned = true;
-  requestAnimationFrame(() => {
-    planned = false;
-    list.replaceChildren(
-      ...notes.slice(-200).map(([offset, note]) => row(note, `#${offset}`, false)),
-      ...[...pending.values()].map(({ note, kept }) => row(note, kept ? "kept here" : "sending", true)),
-    );
-    list.scrollTop = list.scrollHeight;
-    cell("sent", sent);
-    cell("received", notes.length);
-    cell("lost", holes(), true);
-    cell("doubled", doubled, true);
-    cell("plain-sent", plain.sent);
-    cell("plain-received", plain.received);
-    cell("plain-lost", plain.lost, true);
-    cell("plain-doubled", plain.doubled, true);
-    find("plain-note", HTMLParagraphElement).textContent = plain.note;
-  });
-};
+const render = perFrame(() => {
+  list.replaceChildren(
+    ...notes.slice(-200).map(([offset, note]) => row(note, `#${offset}`, false)),
+    ...[...pending.values()].map(({ note, kept }) => row(note, kept ? "kept here" : "sending", true)),
+  );
+  list.scrollTop = list.scrollHeight;
+  cell("sent", sent);
+  cell("received", notes.length);
+  cell("lost", holes(), true);
+  cell("doubled", doubled, true);
+  cell("plain-sent", plain.sent);
+  cell("plain-received", plain.received);
+  cell("plain-lost", plain.lost, true);
+  cell("plain-doubled", plain.doubled, true);
+  find("plain-note", HTMLParagraphElement).textContent = plain.note;
+});
 
 const text = find("text", HTMLInputElement);
 find("form", HTMLFormElement).addEventListener("submit", (event) => {

@@ -4,7 +4,7 @@ import { createClient, type FloorWaiting, gate, type Session } from "@rostrum/cl
 import { Air } from "./air.ts";
 import { Call, type Signal } from "./call.ts";
 import { Chair } from "./chair.ts";
-import { find, setText } from "./dom.ts";
+import { find, perFrame, setText } from "./dom.ts";
 import { openMedia } from "./media.ts";
 import { Talk } from "./talk.ts";
 import { type Tile, Tiles } from "./tiles.ts";
@@ -190,15 +190,7 @@ const draw = (): void => {
   if (over()) find("console", HTMLElement).hidden = true;
   else chair.render();
 };
-let planned = false;
-const render = (): void => {
-  if (planned) return;
-  planned = true;
-  requestAnimationFrame(() => {
-    planned = false;
-    draw();
-  });
-};
+const render = perFrame(draw);
 
 session.status.subscribe(() => {
   showStatus();

@@ -580,7 +580,7 @@ export class Engine {
     for (const entry of news) {
       if (this.phase.kind === "catching-up" && entry.type === "messages") this.phase.replayed += entry.items.length;
       if ("by" in entry && entry.by !== null && entry.by === this.member && entry.seq !== undefined) {
-        this.tenure.echoed(this.outbox.get(entry.seq)?.sentAt, entry.offset, entry.at);
+        this.tenure.echoed(this.outbox.get(entry.seq)?.sentAt, entry.at);
         for (let index = 0; index < span(entry); index += 1) {
           const stored = { offset: entry.offset + index, at: entry.at };
           const outgoing = this.settled(entry.seq + index);
@@ -802,7 +802,7 @@ export class Engine {
       received: this.received,
       now: this.effects.now(),
       live: this.phase.kind === "live",
-      open: () => this.outbox.all().map(({ command }) => command),
+      open: () => this.undecided(),
     });
     if (doubt) this.effects.doubt();
     if (ask !== undefined) this.effects.send([{ type: "renew", session: this.options.session, n: ask }]);
@@ -813,10 +813,13 @@ export class Engine {
 
   private decided(command: MemberCommand, error?: RostrumError): void {
     if (command.type === "release" && error !== undefined) this.releasing = false;
-    else if (!command.type.startsWith("floor-")) return;
-    const open = this.outbox.all().map((outgoing) => outgoing.command);
-    this.tenure.decided(command, error, open);
-    this.review();
+    this.tenure.decided(command, error, () => this.undecided());
+    // An entry that came of it is reviewed with the others of its frame.
+    if (error !== undefined) this.review();
+  }
+
+  private undecided(): readonly MemberCommand[] {
+    return this.outbox.all().map(({ command }) => command);
   }
 
   /** The server is told that a grant is over here: only then is its place free before the lease is. */

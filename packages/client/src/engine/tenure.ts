@@ -81,11 +81,11 @@ export class Tenure {
     this.evidence = [{ at: sentAt, head }];
   }
 
-  /** A command of ours came back as the entry at `offset`: the log had not gone further when it was sent. */
-  echoed(sentAt: number | undefined, offset: Offset, at: number): void {
+  /** A command of ours came back as an entry, up to which we are told: when it was sent the log had not gone further. */
+  echoed(sentAt: number | undefined, at: number): void {
     if (sentAt === undefined || sentAt === -Infinity) return;
     this.bound(sentAt, at);
-    this.evidence.push({ at: sentAt, head: offset });
+    this.witnessed = Math.max(this.witnessed, sentAt);
   }
 
   /** What was sent at `sentAt` was answered when the server's clock showed `at`. The closest such pair tells the most. */
@@ -200,12 +200,13 @@ export class Tenure {
   }
 
   /** The command is decided, by an entry or an error: what was foreseen has come, or will not. `open` is what else is under way. */
-  decided(command: MemberCommand, error: RostrumError | undefined, open: readonly MemberCommand[]): void {
+  decided(command: MemberCommand, error: RostrumError | undefined, open: () => readonly MemberCommand[]): void {
     if (command.type === "release" && error !== undefined) this.leaving = false;
     if (command.type === "floor-cancel" && command.for === undefined) this.holdings.unrefrain(command.floor);
     if (command.type !== "floor-pass" || error === undefined || error.code === "FLOOR_NOT_HELD") return;
     // It could not be passed on, so it is ours as before, unless something else ends it.
-    if (!open.some((other) => isEnding(other) && other.fence === command.fence)) this.holdings.takeBack(command.fence);
+    if (!open().some((other) => isEnding(other) && other.fence === command.fence))
+      this.holdings.takeBack(command.fence);
   }
 
   /** Everything is over here. */
