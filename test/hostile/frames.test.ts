@@ -217,7 +217,7 @@ describe("a server under hostile frames", () => {
       cursor: { birth: first.birth, offset: 1e9 },
       resume: { member: first.member, token: first.token },
     });
-    expect(answer.outcome).toEqual({ kind: "reset", why: "cursor" });
+    expect(answer.outcome).toEqual({ kind: "reset", why: "fork" });
   });
 
   it("refuses what is too large, and closes who keeps more under way than the window allows", async () => {

@@ -632,18 +632,18 @@ const sorted = (state: SessionState): unknown => {
     members: [...record.members].sort(byId),
     seqs: [...record.seqs].sort(),
     floors: [...record.floors].sort(),
+    activities: [...record.activities].sort((a, b) => a.id - b.id),
   };
 };
 
 /** What a member and the server must agree on. Offsets of what is hidden from members are not part of it. */
-const comparable = ({ birth, members, floors, nextSerial, points, ended }: SessionState): unknown => ({
+const comparable = ({ birth, members, floors, sync, ended }: SessionState): unknown => ({
   birth,
   members: [...members.values()]
     .filter(({ presence }) => presence !== "gone")
     .map(({ id, user, roles, presence }) => ({ id, user, roles, presence }))
     .sort(byId),
   floors: [...floors].filter(([, { holders, queue }]) => holders.length + queue.length > 0).sort(),
-  nextSerial,
-  points,
+  sync,
   ended,
 });

@@ -534,7 +534,7 @@ export class Session<Events extends object = AnyEvents> {
       { type: "sync-minor", ...(data === undefined ? {} : { data: this.payload(data) }) },
       data === undefined ? 16 : measure(data, this.engine.limits.depth),
     );
-    const point = this.engine.state.points.find(({ offset }) => offset === stored.offset);
+    const point = this.engine.state.sync.points.find(({ offset }) => offset === stored.offset);
     if (point === undefined)
       throw new RostrumError("OUTCOME_UNKNOWN", "The sync point was set, but is no longer listed.", {
         offset: stored.offset,
@@ -672,7 +672,7 @@ export class Session<Events extends object = AnyEvents> {
         ),
       );
     }
-    this.pointsSource.set(state.points);
+    this.pointsSource.set(state.sync.points);
     this.dialog.update();
     for (const floor of this.floors.values()) floor.update();
   }

@@ -1,11 +1,13 @@
 /** Commands: what somebody asks for. `decide` turns them into entries or refuses them. */
 
-import type { SessionConfig } from "./config.ts";
+import type { ActivityKind } from "./activities/activity.ts";
+import type { MajorRule, SessionConfig } from "./config.ts";
 import type { Subject } from "./dialog/dialog.ts";
 import type { Item, LeftHow } from "./entry.ts";
 import type { RostrumError } from "./errors.ts";
 import type { FloorChange, Priority } from "./floors/config.ts";
-import type { MemberId, Offset, Seq, SessionId, Time, UserId } from "./ids.ts";
+import type { MemberId, Offset, Seq, Serial, SessionId, Time, UserId } from "./ids.ts";
+import type { ResyncKind } from "./sync/sync.ts";
 
 /** What a chair does with a floor. The server may do the same, but for taking it. */
 export type ChairCommand =
@@ -26,6 +28,74 @@ export type ChairCommand =
     }
   | { readonly type: "floor-configure"; readonly floor: string; readonly change: FloorChange };
 
+/** What is done with sync points. `generation` as in `messages`. */
+export type SyncCommand =
+  | {
+      readonly type: "sync-minor";
+      readonly name?: string;
+      readonly data?: unknown;
+      /** All others who are here and may are asked to confirm. */
+      readonly confirm?: boolean;
+      readonly generation?: number;
+    }
+  | {
+      readonly type: "sync-major";
+      readonly name?: string;
+      readonly data?: unknown;
+      readonly rule?: MajorRule;
+      /** Milliseconds for confirming it. */
+      readonly within?: number;
+      readonly generation?: number;
+    }
+  /** Confirms this point and all before it. */
+  | { readonly type: "sync-confirm"; readonly serial: Serial; readonly data?: unknown }
+  /**
+   * `restart`: back to the point `serial`. `abandon`: back to the last confirmed major point, and on with a serial never used.
+   * `set`: nothing goes back; the next point gets `serial`.
+   */
+  | {
+      readonly type: "resynchronize";
+      readonly kind: ResyncKind;
+      readonly serial?: Serial;
+      readonly reason?: string;
+      readonly generation?: number;
+    }
+  | { readonly type: "exception"; readonly reason: string; readonly generation?: number };
+
+/** What is done with activities. `run` names the run under which it is done: another one has begun, and it is refused. */
+export type ActivityCommand =
+  | {
+      readonly type: "activity-start";
+      readonly name: string;
+      readonly kind: ActivityKind;
+      readonly to?: readonly MemberId[];
+      readonly data?: unknown;
+      /** Of `state`: the offset of the sync point. */
+      readonly point?: Offset;
+    }
+  | {
+      readonly type: "activity-point";
+      readonly activity: Offset;
+      readonly run: Offset;
+      readonly data?: unknown;
+      /** Somebody else, or the server, has to confirm it; else it is confirmed by being stored. */
+      readonly confirm?: boolean;
+    }
+  /** This point and all before it; behind the last one of a transfer that has ended: it was received as a whole. */
+  | { readonly type: "activity-confirm"; readonly activity: Offset; readonly serial: Serial }
+  | {
+      readonly type: "activity-interrupt";
+      readonly activity: Offset;
+      readonly run: Offset;
+      /** Hands it to this member. */
+      readonly for?: MemberId;
+      readonly data?: unknown;
+    }
+  | { readonly type: "activity-resume"; readonly activity: Offset }
+  | { readonly type: "activity-decline"; readonly activity: Offset; readonly reason?: string }
+  | { readonly type: "activity-discard"; readonly activity: Offset; readonly reason?: string }
+  | { readonly type: "activity-end"; readonly activity: Offset; readonly run: Offset; readonly result?: unknown };
+
 /** What a member may ask for over the wire. A `messages` command takes one seq per item, every other one seq. */
 export type MemberCommand =
   | {
@@ -34,6 +104,8 @@ export type MemberCommand =
       readonly to?: readonly MemberId[];
       /** The grant under which guarded items were sent: under another one, or none, they are refused. */
       readonly fence?: Offset;
+      /** The generation under which the app made it; absent: 0. */
+      readonly generation?: number;
     }
   | {
       readonly type: "floor-request";
@@ -54,7 +126,8 @@ export type MemberCommand =
   | { readonly type: "propose"; readonly subject: Subject; readonly within?: number }
   | { readonly type: "answer"; readonly proposal: Offset; readonly accept: boolean; readonly reason?: string }
   | { readonly type: "withdraw"; readonly proposal: Offset }
-  | { readonly type: "sync-minor"; readonly data?: unknown }
+  | SyncCommand
+  | ActivityCommand
   | { readonly type: "release" }
   | { readonly type: "abort"; readonly reason?: string }
   | { readonly type: "end"; readonly reason?: string };
@@ -87,6 +160,10 @@ export type ServerCommand =
   | { readonly type: "drop"; readonly member: MemberId; readonly incarnation: number; readonly since: Time }
   | { readonly type: "remove"; readonly member: MemberId; readonly how: LeftHow; readonly reason?: string }
   | { readonly type: "tick" }
+  /** This process writes the log from here on. */
+  | { readonly type: "begin-epoch"; readonly epoch: string }
+  /** A transfer's bytes cannot be kept, or are not what they were said to be. */
+  | { readonly type: "activity-fail"; readonly activity: Offset; readonly reason: string }
   /** A host has seen this lease run out by its own clock; `from` is where it began. */
   | { readonly type: "lapse"; readonly floor: string; readonly fence: Offset; readonly from: Offset };
 

@@ -3,19 +3,12 @@
  * the host calls it, appends what it returns, and folds what was stored.
  */
 
+import * as activities from "./activities/rules.ts";
+import { firstExpiry } from "./activities/sight.ts";
 import type { Envelope, FromMember, MemberCommand, ServerCommand } from "./command.ts";
 import { seqSpan } from "./command.ts";
-import { beginDeciding, type Deciding, decided, type Refusal, record, refuse } from "./deciding.ts";
-import {
-  answer,
-  conformDialog,
-  expireProposal,
-  guardOf,
-  leaveDialog,
-  propose,
-  requireSyncToken,
-  withdraw,
-} from "./dialog/rules.ts";
+import { beginDeciding, type Deciding, decided, type Refusal, record, refuse, requireRecipients } from "./deciding.ts";
+import { answer, conformDialog, expireProposal, guardOf, leaveDialog, propose, withdraw } from "./dialog/rules.ts";
 import type { Entry, LeftHow } from "./entry.ts";
 import { RostrumError } from "./errors.ts";
 import { conformAll, isChairCommand, moderate } from "./floors/chair.ts";
@@ -34,6 +27,16 @@ import { floorTimes, grantOf, type Lease } from "./floors/sight.ts";
 import type { MemberId, Time } from "./ids.ts";
 import { may, type Verb } from "./permission.ts";
 import type { Member, SessionState } from "./state.ts";
+import {
+  confirm,
+  expireSync,
+  leaveSync,
+  reportException,
+  requireGeneration,
+  resynchronize,
+  setMajor,
+  setMinor,
+} from "./sync/rules.ts";
 
 export interface Decision {
   readonly entries: readonly Entry[];
@@ -73,6 +76,8 @@ const serverTypes: ReadonlySet<string> = new Set<ServerCommand["type"]>([
   "remove",
   "tick",
   "lapse",
+  "begin-epoch",
+  "activity-fail",
 ]);
 
 const requireOpen = (state: SessionState): void => {
@@ -130,8 +135,20 @@ const byMember = (to: Deciding, from: FromMember, command: MemberCommand): reado
       requireMay(to.state, member, "dialog");
       break;
     case "sync-minor":
-      requireMay(to.state, member, "sync");
-      requireSyncToken(to.state, member);
+      requireMay(to.state, member, "minor");
+      break;
+    case "sync-major":
+      requireMay(to.state, member, "major");
+      break;
+    case "sync-confirm":
+      requireMay(to.state, member, "confirm");
+      break;
+    case "resynchronize":
+      requireMay(to.state, member, "resynchronize");
+      break;
+    case "activity-start":
+      if (command.kind === "transfer") requireMay(to.state, member, "transfer", command.name);
+      if (command.kind === "app") requireMay(to.state, member, "activity", command.name);
       break;
     case "end":
       requireMay(to.state, member, "end");
@@ -168,6 +185,7 @@ const byServer = (to: Deciding, command: MemberCommand | ServerCommand): readonl
       if (member?.presence === "connected" && member.incarnation === command.incarnation) {
         // A connection lost at t may have sent until t; the log may already stand later.
         record(to, { type: "dropped", member: member.id, since: Math.min(command.since, to.now) });
+        activities.interruptAll(to, member.id, "dropped");
         seeToAllUnchaired(to);
         decideTick(to);
       }
@@ -179,6 +197,12 @@ const byServer = (to: Deciding, command: MemberCommand | ServerCommand): readonl
       return [];
     case "tick":
       decideTick(to);
+      return [];
+    case "begin-epoch":
+      if (to.state.head > 0) record(to, { type: "epoch-begun", epoch: command.epoch });
+      return [];
+    case "activity-fail":
+      if (to.state.ended === null) activities.fail(to, command.activity, command.reason);
       return [];
     case "lapse":
       if (to.state.ended === null) lapse(to, command.floor, command.fence, command.from);
@@ -215,14 +239,38 @@ const decideCommon = (
     case "withdraw":
       return withdraw(to, command, self?.id ?? null, origin);
     case "sync-minor":
-      record(to, {
-        type: "sync-point",
-        kind: "minor",
-        serial: to.state.nextSerial,
-        ...origin,
-        ...(command.data === undefined ? {} : { data: command.data }),
-      });
-      return;
+      setMinor(to, command, self, origin);
+      return activities.forgetStates(to);
+    case "sync-major":
+      setMajor(to, command, self, origin);
+      return activities.forgetStates(to);
+    case "sync-confirm":
+      return confirm(to, command, asMember(), origin);
+    case "resynchronize":
+      resynchronize(to, command, self, origin);
+      return activities.forgetStates(to);
+    case "exception": {
+      const further = reportException(to, command, asMember(), origin);
+      if (further === "remove") return decideLeave(to, asMember().id, "removed", command.reason, { by: null });
+      if (further === "end") record(to, { type: "ended", by: null, reason: command.reason });
+      return activities.forgetStates(to);
+    }
+    case "activity-start":
+      return activities.start(to, command, self, origin);
+    case "activity-point":
+      return activities.setPoint(to, command, self, origin);
+    case "activity-confirm":
+      return activities.confirmPoint(to, command, self, origin);
+    case "activity-interrupt":
+      return activities.interrupt(to, command, self, origin);
+    case "activity-resume":
+      return activities.resume(to, command, self, origin);
+    case "activity-decline":
+      return activities.decline(to, command, asMember(), origin);
+    case "activity-discard":
+      return activities.discard(to, command, self, origin);
+    case "activity-end":
+      return activities.end(to, command, self, origin);
     case "release":
       return decideLeave(to, asMember().id, "released", undefined, origin);
     case "abort":
@@ -235,21 +283,14 @@ const decideCommon = (
   }
 };
 
-const requireRecipients = (state: SessionState, to: readonly MemberId[] | undefined): void => {
-  for (const id of to ?? []) {
-    if (state.members.get(id) === undefined) {
-      refuse("RECIPIENT_UNKNOWN", `The session has no member ${id} to send to; nothing was stored.`, { member: id });
-    }
-  }
-};
-
 /** Each item stands for itself: what is permitted is stored in runs, what is not is refused item by item. */
 const decideMessages = (
   to: Deciding,
   member: Member,
   seq: number,
-  { items, to: recipients, fence }: Extract<MemberCommand, { type: "messages" }>,
+  { items, to: recipients, fence, generation }: Extract<MemberCommand, { type: "messages" }>,
 ): readonly Refusal[] => {
+  requireGeneration(to.state, generation);
   requireRecipients(to.state, recipients);
   const { guards, roles } = to.state.config;
   const unrestricted = member.roles.some((role) => Object.hasOwn(roles, role) && roles[role]?.includes("*"));
@@ -334,7 +375,8 @@ const decideResume = (to: Deciding, resume: Extract<ServerCommand, { type: "resu
     refuse("FORBIDDEN", "The member belongs to another user; it was not taken up.", { permission: "resume" });
   }
   const oldest = Math.max(resume.confirmed, member.confirmed);
-  if (resume.incarnation < oldest || resume.incarnation > member.incarnation) {
+  // A genuine token that is newer than the log: the log was restored from an older copy. Its bearer goes on from there.
+  if (resume.incarnation < oldest) {
     refuse(
       "TOKEN_REUSED",
       `The token is of incarnation ${resume.incarnation}, the member is at ${member.incarnation}: it was used before, here or by a copy.`,
@@ -350,12 +392,17 @@ const decideResume = (to: Deciding, resume: Extract<ServerCommand, { type: "resu
 const takeUp = (
   to: Deciding,
   member: Member,
-  resume: { readonly node: string; readonly name?: string; readonly roles: readonly string[] },
+  resume: {
+    readonly node: string;
+    readonly name?: string;
+    readonly roles: readonly string[];
+    readonly incarnation?: number;
+  },
 ): void => {
   record(to, {
     type: "resumed",
     member: member.id,
-    incarnation: member.incarnation + 1,
+    incarnation: Math.max(member.incarnation, resume.incarnation ?? 0) + 1,
     node: resume.node,
     roles: resume.roles,
     quiet:
@@ -381,6 +428,8 @@ const decideLeave = (
   freeFloors(to, member, how === "removed" ? "removed" : "left", how === "released" || how === "aborted");
   seeToAllUnchaired(to);
   leaveDialog(to, member);
+  leaveSync(to);
+  activities.leaveActivities(to, member);
 };
 
 /** Everything that has become due by time. Leases, graces and limits stand in the state, so they survive a restart. */
@@ -388,6 +437,8 @@ const decideTick = (to: Deciding): void => {
   if (to.state.ended !== null) return;
   expireFloors(to);
   expireProposal(to);
+  expireSync(to);
+  activities.expireActivities(to);
   for (const member of to.state.members.values()) {
     if (member.presence === "dropped" && member.since + to.state.config.memberGrace <= to.now) {
       decideLeave(to, member.id, "expired", undefined, { by: null });
@@ -401,7 +452,8 @@ const decideTick = (to: Deciding): void => {
 export const deadlines = (state: SessionState): { readonly next: Time; readonly leases: readonly Lease[] } => {
   if (state.ended !== null) return { next: Infinity, leases: [] };
   const floors = floorTimes(state);
-  let next = Math.min(floors.next, state.dialog.proposal?.until ?? Infinity);
+  let next = Math.min(floors.next, state.dialog.proposal?.until ?? Infinity, firstExpiry(state.activities));
+  for (const { until = Infinity } of state.sync.points) next = Math.min(next, until);
   for (const member of state.members.values()) {
     if (member.presence === "dropped") next = Math.min(next, member.since + state.config.memberGrace);
     if (member.presence === "gone") next = Math.min(next, member.since + state.config.forgetAfter);

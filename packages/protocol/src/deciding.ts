@@ -3,7 +3,7 @@
 import type { Draft, Entry } from "./entry.ts";
 import { type ErrorCode, type ErrorDetails, RostrumError } from "./errors.ts";
 import { beginFolding, endFolding, type Folding, foldInto } from "./fold.ts";
-import type { Seq, Time } from "./ids.ts";
+import type { MemberId, Seq, Time } from "./ids.ts";
 import type { SessionState } from "./state.ts";
 
 /** A command, or part of one, that was refused. `seq` and `count` name what the member sent. */
@@ -42,4 +42,12 @@ export const decided = (to: Deciding): { readonly state: SessionState; readonly 
 /** Rules refuse by throwing this; `decideInto` catches it before anything was recorded. */
 export const refuse = (code: ErrorCode, message: string, details?: ErrorDetails): never => {
   throw new RostrumError(code, message, details);
+};
+
+/** Whom something is addressed to has to be there. */
+export const requireRecipients = ({ members }: SessionState, to: readonly MemberId[] | undefined): void => {
+  for (const id of to ?? []) {
+    if (members.has(id)) continue;
+    refuse("RECIPIENT_UNKNOWN", `The session has no member ${id} to send to; nothing was stored.`, { member: id });
+  }
 };

@@ -3,11 +3,13 @@
  * change when a rule does. Everything but `messages` is control: it changes who may do what.
  */
 
+import type { ActivityKind } from "./activities/activity.ts";
 import type { DialogMode, SessionConfig } from "./config.ts";
 import type { Subject } from "./dialog/dialog.ts";
 import type { FloorConfig, Priority } from "./floors/config.ts";
 import type { FloorRequest, RevokeReason } from "./floors/floor.ts";
 import type { MemberId, Offset, Seq, Serial, SessionId, Time, UserId } from "./ids.ts";
+import type { ResyncKind } from "./sync/sync.ts";
 
 interface Stamp {
   /** Position in the log. A `messages` entry takes one offset per item, from this one on. */
@@ -239,12 +241,145 @@ export interface DialogSwitched extends Stamp {
   readonly mode: DialogMode;
 }
 
-/** A minor sync point (X.215 S-SYNC-MINOR): marks this position under the next serial. */
+/** A sync point (X.215: S-SYNC-MINOR, S-SYNC-MAJOR): marks this position under the next serial. */
 export interface SyncPointSet extends Commanded {
   readonly type: "sync-point";
   readonly serial: Serial;
-  readonly kind: "minor";
+  readonly kind: "minor" | "major";
+  readonly name?: string;
   readonly data?: unknown;
+  /** Whose confirmation is asked for; absent: nobody's. */
+  readonly asked?: readonly MemberId[];
+  /** How many of those have to confirm. */
+  readonly need?: number;
+  /** Major: when it counts as unconfirmed. */
+  readonly until?: Time;
+}
+
+/** One member has come as far as this serial: it confirms all points up to there. Private: others need not know yet. */
+export interface SyncConfirmed extends Commanded {
+  readonly type: "sync-confirmed";
+  readonly serial: Serial;
+  readonly member: MemberId;
+  readonly data?: unknown;
+  /** Who set the points that it concerns. */
+  readonly to: readonly MemberId[];
+}
+
+/** What came of a point that had to be confirmed. Confirmed, all before it in its unit are as well. */
+export interface SyncSettled extends Stamp {
+  readonly type: "sync-settled";
+  readonly serial: Serial;
+  readonly outcome: "confirmed" | "unconfirmed";
+  readonly missing?: readonly MemberId[];
+}
+
+/** The app's state at a point is there for all: the activity says where. */
+export interface SyncShared extends Stamp {
+  readonly type: "sync-shared";
+  readonly point: Offset;
+  readonly activity: Offset;
+}
+
+/** The session goes back (X.215 S-RESYNCHRONIZE): messages between `to` and this entry are void; `set` voids none. */
+export interface Resynchronized extends Commanded {
+  readonly type: "resynchronized";
+  readonly kind: ResyncKind;
+  /** What is sent under an older generation is refused from here on. */
+  readonly generation: number;
+  /** The next point's serial. */
+  readonly serial: Serial;
+  /** The offset to whose state all return. */
+  readonly to: Offset;
+  readonly reason?: string;
+}
+
+/** A member cannot go on from here (X.215 S-U-EXCEPTION-REPORT). What follows from it is the server's policy. */
+export interface ExceptionReported extends Commanded {
+  readonly type: "exception";
+  readonly member: MemberId;
+  readonly reason: string;
+}
+
+/** Another server process writes the log from here on; see sync/epoch.ts. */
+export interface EpochBegun extends Stamp {
+  readonly type: "epoch-begun";
+  readonly epoch: string;
+}
+
+/** What all entries of an activity have in common. Its id is the offset of its start. */
+interface OfActivity extends Commanded {
+  readonly activity: Offset;
+  /** Private: only these members, who gave the command, and who is at it get the entry. */
+  readonly to?: readonly MemberId[];
+}
+
+export interface ActivityStarted extends Omit<OfActivity, "activity"> {
+  readonly type: "activity-started";
+  readonly name: string;
+  readonly kind: ActivityKind;
+  /** The other members of its user: they may take it up. */
+  readonly also?: readonly MemberId[];
+  readonly data?: unknown;
+  /** Of `state`: the offset of the sync point. */
+  readonly point?: Offset;
+}
+
+export interface ActivityPointSet extends OfActivity {
+  readonly type: "activity-point";
+  readonly serial: Serial;
+  readonly data?: unknown;
+  /** It needs nobody's confirmation. */
+  readonly confirmed?: boolean;
+}
+
+export interface ActivityConfirmed extends OfActivity {
+  readonly type: "activity-confirmed";
+  readonly serial: Serial;
+  /** `null`: the server. */
+  readonly member: MemberId | null;
+}
+
+export interface ActivityInterrupted extends OfActivity {
+  readonly type: "activity-interrupted";
+  readonly reason: "asked" | "handed" | "dropped" | "left";
+  /** Whom it is handed to. */
+  readonly for?: MemberId;
+  readonly data?: unknown;
+  readonly expiresAt: Time;
+}
+
+export interface ActivityResumed extends OfActivity {
+  readonly type: "activity-resumed";
+  readonly member: MemberId | null;
+  /** The confirmed point from which it goes on; 0: from the beginning. */
+  readonly serial: Serial;
+}
+
+/** One of those whom it concerned wants none of it. */
+export interface ActivityDeclined extends OfActivity {
+  readonly type: "activity-declined";
+  readonly member: MemberId;
+  readonly reason?: string;
+}
+
+/** It is void, and what it took is free. */
+export interface ActivityDiscarded extends OfActivity {
+  readonly type: "activity-discarded";
+  readonly why: "asked" | "declined" | "expired" | "failed";
+  readonly reason?: string;
+}
+
+/** Done. Without `expiresAt` nothing is left of it; `null`: it is there until it is forgotten. */
+export interface ActivityEnded extends OfActivity {
+  readonly type: "activity-ended";
+  readonly result?: unknown;
+  readonly expiresAt?: Time | null;
+}
+
+/** What was left of an ended activity is gone: all have it, or nobody came for it in time. */
+export interface ActivityForgotten extends OfActivity {
+  readonly type: "activity-forgotten";
 }
 
 export interface Ended extends Commanded {
@@ -269,8 +404,24 @@ export type FloorEntry =
 /** What happens to the way in which members take turns. */
 export type DialogEntry = Proposed | Answered | Settled | DialogSwitched;
 
+/** What happens to the session's sync points. */
+export type SyncEntry = SyncPointSet | SyncConfirmed | SyncSettled | SyncShared | Resynchronized | ExceptionReported;
+
+/** What happens to one activity. */
+export type ActivityEntry =
+  | ActivityStarted
+  | ActivityPointSet
+  | ActivityConfirmed
+  | ActivityInterrupted
+  | ActivityResumed
+  | ActivityDeclined
+  | ActivityDiscarded
+  | ActivityEnded
+  | ActivityForgotten;
+
 export type Entry =
   | Opened
+  | EpochBegun
   | Configured
   | Joined
   | Resumed
@@ -280,7 +431,8 @@ export type Entry =
   | Messages
   | FloorEntry
   | DialogEntry
-  | SyncPointSet
+  | SyncEntry
+  | ActivityEntry
   | Ended;
 
 export type EntryType = Entry["type"];
@@ -298,23 +450,40 @@ export const lastOffset = (entry: Entry): Offset => entry.offset + span(entry) -
 /** Control entries change who may do what; an append is conditional on the offset of the last one. */
 export const isControl = (entry: Entry): boolean => entry.type !== "messages";
 
-/** Whether a member is to be told of the entry. `to` makes a message private; a quiet take-up changes nothing for others. */
-export const isVisible = (entry: Entry, member: MemberId): boolean => {
+/** Whose business the entry is: everybody's, nobody's (the server's own), or that of these members. */
+export const audienceOf = (entry: Entry): "all" | "none" | readonly MemberId[] => {
   switch (entry.type) {
-    case "messages":
-      return entry.to === undefined || entry.by === member || entry.to.includes(member);
     case "resumed":
-      return !entry.quiet;
+      // A quiet take-up changes nothing for others.
+      return entry.quiet ? "none" : "all";
     case "forgotten":
-      return false;
+      return "none";
+    case "messages":
+    case "sync-confirmed":
+    case "activity-started":
+    case "activity-point":
+    case "activity-confirmed":
+    case "activity-interrupted":
+    case "activity-resumed":
+    case "activity-declined":
+    case "activity-discarded":
+    case "activity-ended":
+    case "activity-forgotten":
+      if (entry.to === undefined) return "all";
+      return [...entry.to, ...(entry.by === null ? [] : [entry.by]), ...("also" in entry ? (entry.also ?? []) : [])];
     default:
-      return true;
+      return "all";
   }
 };
 
+/** Whether a member is to be told of the entry. */
+export const isVisible = (entry: Entry, member: MemberId): boolean => {
+  const audience = audienceOf(entry);
+  return audience === "all" || (audience !== "none" && audience.includes(member));
+};
+
 /** Whether every member may get the same copy. */
-export const isPublic = (entry: Entry): boolean =>
-  !(entry.type === "messages" ? entry.to : entry.type === "resumed" ? entry.quiet : entry.type === "forgotten");
+export const isPublic = (entry: Entry): boolean => audienceOf(entry) === "all";
 
 /** The entry as members see it: without what only the server may know. */
 export const redact = (entry: Entry): Entry => {

@@ -3,13 +3,17 @@
  * was written. It runs on both sides; a client folds what it is shown.
  */
 
+import type { Activity } from "./activities/activity.ts";
+import { foldActivity } from "./activities/fold.ts";
 import { foldDialog, withoutMember } from "./dialog/fold.ts";
 import type { Entry } from "./entry.ts";
 import { lastOffset } from "./entry.ts";
 import type { Floor } from "./floors/floor.ts";
 import { foldFloor } from "./floors/fold.ts";
-import type { MemberId, Seq } from "./ids.ts";
+import type { MemberId, Offset, Seq } from "./ids.ts";
 import type { Member, SessionState } from "./state.ts";
+import { maxEpochs } from "./sync/epoch.ts";
+import { foldSync, syncWithout } from "./sync/fold.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -18,7 +22,12 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
  * thousand resumes in one append affordable. The state it started from is never touched.
  */
 export interface Folding extends Mutable<SessionState> {
-  owned: { members?: Map<MemberId, Member>; seqs?: Map<MemberId, Seq>; floors?: Map<string, Floor> };
+  owned: {
+    members?: Map<MemberId, Member>;
+    seqs?: Map<MemberId, Seq>;
+    floors?: Map<string, Floor>;
+    activities?: Map<Offset, Activity>;
+  };
 }
 
 export const beginFolding = (state: SessionState): Folding => ({ ...state, owned: {} });
@@ -40,6 +49,8 @@ export const foldAll = (state: SessionState, entries: readonly Entry[]): Session
 const members = (to: Folding): Map<MemberId, Member> => (to.members = to.owned.members ??= new Map(to.members));
 const seqs = (to: Folding): Map<MemberId, Seq> => (to.seqs = to.owned.seqs ??= new Map(to.seqs));
 const floors = (to: Folding): Map<string, Floor> => (to.floors = to.owned.floors ??= new Map(to.floors));
+const activities = (to: Folding): Map<Offset, Activity> =>
+  (to.activities = to.owned.activities ??= new Map(to.activities));
 
 const changeMember = (to: Folding, id: MemberId, change: Partial<Member>): void => {
   const member = to.members.get(id);
@@ -69,6 +80,10 @@ export const foldInto = (to: Folding, entry: Entry): void => {
       to.birth = entry.birth;
       to.config = entry.config;
       to.dialog = { mode: entry.config.dialog?.mode ?? "full-duplex", proposal: null };
+      to.epochs = [{ id: entry.birth, from: entry.offset }];
+      return;
+    case "epoch-begun":
+      to.epochs = [...to.epochs, { id: entry.epoch, from: entry.offset }].slice(-maxEpochs);
       return;
     case "configured":
       to.config = entry.config;
@@ -106,6 +121,7 @@ export const foldInto = (to: Folding, entry: Entry): void => {
       return;
     case "left":
       to.dialog = withoutMember(to.dialog, entry.member);
+      to.sync = syncWithout(to.sync, entry.member);
       if (entry.how === "expired") {
         changeMember(to, entry.member, { presence: "gone", since: entry.at, changed: entry.offset });
       } else {
@@ -139,11 +155,27 @@ export const foldInto = (to: Folding, entry: Entry): void => {
     case "dialog-switched":
       to.dialog = foldDialog(to.dialog, entry);
       return;
-    case "sync-point": {
-      const { serial, kind, offset, at, by, data } = entry;
-      const point = { serial, kind, offset, at, by, ...(data === undefined ? {} : { data }) };
-      to.nextSerial = serial + 1;
-      to.points = [...to.points, point].slice(-to.config.maxSyncPoints);
+    case "sync-point":
+    case "sync-confirmed":
+    case "sync-settled":
+    case "sync-shared":
+    case "resynchronized":
+    case "exception":
+      to.sync = foldSync(to.sync, entry, to.config.sync.points);
+      return;
+    case "activity-started":
+    case "activity-point":
+    case "activity-confirmed":
+    case "activity-interrupted":
+    case "activity-resumed":
+    case "activity-declined":
+    case "activity-discarded":
+    case "activity-ended":
+    case "activity-forgotten": {
+      const id = entry.type === "activity-started" ? entry.offset : entry.activity;
+      const activity = foldActivity(to.activities.get(id), entry, (member) => to.members.get(member)?.user);
+      if (activity === undefined) activities(to).delete(id);
+      else activities(to).set(id, activity);
       return;
     }
     case "ended":

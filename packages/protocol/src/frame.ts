@@ -9,6 +9,7 @@ import type { WireError } from "./errors.ts";
 import type { MemberId, Offset, Seq, SessionId, Time } from "./ids.ts";
 import type { Limits } from "./limits.ts";
 import type { StateRecord } from "./state.ts";
+import type { Epoch } from "./sync/epoch.ts";
 
 /** The Socket.IO event that carries frames, both ways. */
 export const wireEvent = "rostrum";
@@ -17,12 +18,14 @@ export const wireEvent = "rostrum";
 export const versions: readonly number[] = [1];
 
 /** Optional parts that this code offers; a session's set is the intersection (X.215: functional units). */
-export const features: readonly string[] = ["volatile", "floors", "sync-minor", "dialog"];
+export const features: readonly string[] = ["volatile", "floors", "sync", "dialog", "activities"];
 
 /** A position in one life of a log. */
 export interface Cursor {
   readonly birth: string;
   readonly offset: Offset;
+  /** The last epochs of the log as it is known here, oldest first: they tell a log that was restored from a lost one. */
+  readonly epochs?: readonly Epoch[];
 }
 
 /** Asks to be taken up: as a new member, or as the member that the token names. */
@@ -98,6 +101,53 @@ export interface DetachFrame {
   readonly session: SessionId;
 }
 
+/**
+ * Makes this connection a lane: a second one, over which a member's bytes run, so that they hold up nothing else. The token
+ * is the member's present one; it is only looked at.
+ */
+export interface LaneFrame {
+  readonly type: "lane";
+  readonly session: SessionId;
+  readonly birth: string;
+  readonly member: MemberId;
+  readonly token: string;
+}
+
+/** On a lane: the member wants to send the bytes of an activity that it runs. Answered by `continue`. */
+export interface UploadFrame {
+  readonly type: "upload";
+  readonly session: SessionId;
+  readonly activity: Offset;
+  readonly run: Offset;
+}
+
+/** On a lane: bytes of the upload, from `at` on, in order and without holes. */
+export interface ChunkFrame {
+  readonly type: "chunk";
+  readonly session: SessionId;
+  readonly activity: Offset;
+  readonly at: number;
+  readonly bytes: Uint8Array;
+}
+
+/** On a lane: that was all. `digest` is the SHA-256 of everything, in hex. */
+export interface FinishFrame {
+  readonly type: "finish";
+  readonly session: SessionId;
+  readonly activity: Offset;
+  readonly bytes: number;
+  readonly digest: string;
+}
+
+/** On a lane: the member wants bytes `[at, upTo)` of an activity; more than there are yet come when they are confirmed. */
+export interface FetchFrame {
+  readonly type: "fetch";
+  readonly session: SessionId;
+  readonly activity: Offset;
+  readonly at: number;
+  readonly upTo: number;
+}
+
 /** A client's frame as a server reads it. */
 export type ReadFrame = Exclude<ClientFrame, CommandsFrame> | ReadCommandsFrame;
 
@@ -109,7 +159,12 @@ export type ClientFrame =
   | AuthFrame
   | PingFrame
   | RenewFrame
-  | DetachFrame;
+  | DetachFrame
+  | LaneFrame
+  | UploadFrame
+  | ChunkFrame
+  | FinishFrame
+  | FetchFrame;
 
 /**
  * `joined`: a new member. `resumed`: what was missed follows, nothing else. `snapshot`: the log no longer reaches back to
@@ -124,10 +179,15 @@ export type Outcome =
       readonly kind: "reset";
       readonly why: ResetReason;
       readonly gap?: { readonly from: Offset; readonly to: Offset };
+      /** `fork`: the last offset that both logs have in common. */
+      readonly fork?: Offset;
     };
 
-/** `birth`: another log. `member-unknown`: another member, in the same log. `cursor`: the log ends before the cursor. */
-export type ResetReason = "birth" | "member-unknown" | "cursor";
+/**
+ * `birth`: another log. `member-unknown`: another member, in the same log. `fork`: the log was restored from an older copy;
+ * what the client has seen of it beyond `fork` is not in it.
+ */
+export type ResetReason = "birth" | "member-unknown" | "fork";
 
 export interface OpenedFrame {
   readonly type: "opened";
@@ -241,6 +301,40 @@ export interface RenewedFrame {
   readonly at: Time;
 }
 
+/** This connection is a lane of the session. */
+export interface LaneOpenedFrame {
+  readonly type: "lane-opened";
+  readonly session: SessionId;
+  readonly limits: Limits;
+}
+
+/** Bytes are taken up to `at`; `[at, upTo)` may be sent (AppleTalk's WriteContinue: the server asks for the bulk). */
+export interface ContinueFrame {
+  readonly type: "continue";
+  readonly session: SessionId;
+  readonly activity: Offset;
+  readonly at: number;
+  readonly upTo: number;
+}
+
+/** Bytes that were asked for by `fetch`. `end`: there are no more. */
+export interface BytesFrame {
+  readonly type: "bytes";
+  readonly session: SessionId;
+  readonly activity: Offset;
+  readonly at: number;
+  readonly bytes: Uint8Array;
+  readonly end?: boolean;
+}
+
+/** An upload or a fetch goes no further on this lane. `activity` 0: the lane itself is none. */
+export interface LaneRefusedFrame {
+  readonly type: "lane-refused";
+  readonly session: SessionId;
+  readonly activity: Offset;
+  readonly error: WireError;
+}
+
 export type ServerFrame =
   | OpenedFrame
   | ViewFrame
@@ -252,4 +346,8 @@ export type ServerFrame =
   | ReauthFrame
   | DrainFrame
   | PongFrame
-  | RenewedFrame;
+  | RenewedFrame
+  | LaneOpenedFrame
+  | ContinueFrame
+  | BytesFrame
+  | LaneRefusedFrame;

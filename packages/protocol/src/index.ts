@@ -1,5 +1,8 @@
 /** The session as pure data: what happened, what is asked for, what travels, and the two functions between them. */
 
+export type { Activity, ActivityKind, ActivityPoint, TransferInfo, TransferPoint } from "./activities/activity.ts";
+export { storedBytes } from "./activities/activity.ts";
+export { audienceIn } from "./activities/sight.ts";
 export * from "./command.ts";
 export * from "./config.ts";
 export * from "./decide.ts";
@@ -20,3 +23,5 @@ export * from "./parse.ts";
 export * from "./payload.ts";
 export { may, type Verb } from "./permission.ts";
 export * from "./state.ts";
+export { type Epoch, forkOf, toldEpochs } from "./sync/epoch.ts";
+export * from "./sync/sync.ts";

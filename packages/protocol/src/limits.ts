@@ -14,6 +14,10 @@ export interface Limits {
   readonly windowBytes: number;
   /** Offsets a member may be sent before it says that it has processed some: beyond that the log is its buffer. */
   readonly creditEntries: number;
+  /** Largest piece of a transfer in one frame. With its frame it has to fit into Socket.IO's `maxHttpBufferSize`. */
+  readonly chunkBytes: number;
+  /** Most bytes of a transfer under way, unanswered: what a transfer takes of memory on either side. */
+  readonly laneBytes: number;
 }
 
 export const defaultLimits: Limits = {
@@ -24,4 +28,6 @@ export const defaultLimits: Limits = {
   windowCommands: 1_000,
   windowBytes: 524_288,
   creditEntries: 2_000,
+  chunkBytes: 262_144,
+  laneBytes: 4_194_304,
 };

@@ -1,7 +1,7 @@
 /** Reads what a client sent: anything at all. Answers frames that are what they say, or throws a typed refusal. */
 
 import { type MemberCommand, seqSpan, type Unreadable } from "./command.ts";
-import type { History } from "./config.ts";
+import type { History, MajorRule } from "./config.ts";
 import type { Subject } from "./dialog/dialog.ts";
 import type { Item } from "./entry.ts";
 import { RostrumError } from "./errors.ts";
@@ -9,7 +9,8 @@ import { configFault, type FloorChange, type Priority } from "./floors/config.ts
 import type { ClientFrame, Cursor, ReadFrame } from "./frame.ts";
 import { type MemberId, memberId, type SessionId, sessionId } from "./ids.ts";
 import type { Limits } from "./limits.ts";
-import { measure } from "./payload.ts";
+import { fromPayload, measure } from "./payload.ts";
+import { toldEpochs } from "./sync/epoch.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -133,6 +134,48 @@ const subject = (value: unknown): Subject => {
     : invalid("a bad subject (a dialog mode or a release is due)");
 };
 
+/** X.225 has serials of six digits; nine are plenty for a log. */
+const maxSerial = 999_999_999;
+
+const serial = (value: unknown): number => {
+  const number = safe(value);
+  return number <= maxSerial ? number : invalid(`a bad serial (0 to ${maxSerial} is due)`);
+};
+
+const majorRule = (value: unknown): MajorRule =>
+  value === "all" || value === "quorum" || value === "server"
+    ? value
+    : invalid("a bad rule (all, quorum or server is due)");
+
+const data = <K extends string>(from: Fields, key: K, limits: Limits): { readonly [P in K]?: unknown } => {
+  const value = own(from, key);
+  if (value === undefined) return {};
+  payload(value, limits);
+  return { [key]: value } as { readonly [P in K]?: unknown };
+};
+
+const described = (from: Fields, limits: Limits): { readonly name?: string; readonly data?: unknown } => ({
+  ...(own(from, "name") === undefined ? {} : { name: name(from, "name", limits) }),
+  ...data(from, "data", limits),
+});
+
+const generation = (from: Fields): { readonly generation?: number } => optional(from, "generation", safe);
+
+const run = (from: Fields): { readonly activity: number; readonly run: number } => ({
+  activity: whole(from, "activity"),
+  run: whole(from, "run"),
+});
+
+/** What the rules will look at in a transfer's data; the rest is the app's. */
+const transferInfo = (value: unknown): void => {
+  if (value === undefined) return;
+  const from = fields(value, "data");
+  void optional(from, "size", safe);
+  void optional(from, "type", (type) =>
+    typeof type === "string" && type.length <= 255 ? type : invalid("a bad type"),
+  );
+};
+
 const command = (value: unknown, limits: Limits): MemberCommand => {
   const from = fields(value, "command");
   const type = own(from, "type") as MemberCommand["type"];
@@ -140,7 +183,7 @@ const command = (value: unknown, limits: Limits): MemberCommand => {
     case "messages": {
       const items = list(from, "items", limits.windowCommands).map((each) => item(each, limits));
       if (items.length === 0) return invalid("no items");
-      return { type, items, ...recipients(from, limits), ...optional(from, "fence", safe) };
+      return { type, items, ...recipients(from, limits), ...optional(from, "fence", safe), ...generation(from) };
     }
     case "floor-request":
       return {
@@ -197,11 +240,67 @@ const command = (value: unknown, limits: Limits): MemberCommand => {
       };
     case "withdraw":
       return { type, proposal: whole(from, "proposal") };
-    case "sync-minor": {
-      const data = own(from, "data");
-      if (data !== undefined) payload(data, limits);
-      return data === undefined ? { type } : { type, data };
+    case "sync-minor":
+      return {
+        type,
+        ...described(from, limits),
+        ...generation(from),
+        ...(own(from, "confirm") === true ? { confirm: true } : {}),
+      };
+    case "sync-major":
+      return {
+        type,
+        ...described(from, limits),
+        ...generation(from),
+        ...optional(from, "rule", majorRule),
+        ...optional(from, "within", milliseconds),
+      };
+    case "sync-confirm":
+      return { type, serial: serial(own(from, "serial")), ...data(from, "data", limits) };
+    case "resynchronize": {
+      const kind = own(from, "kind");
+      if (kind !== "restart" && kind !== "abandon" && kind !== "set") return invalid("a bad kind of resynchronization");
+      return {
+        type,
+        kind,
+        ...(kind === "abandon" ? {} : { serial: serial(own(from, "serial")) }),
+        ...optional(from, "reason", words),
+        ...generation(from),
+      };
     }
+    case "exception":
+      return { type, reason: text(from, "reason", maxWords), ...generation(from) };
+    case "activity-start": {
+      const kind = own(from, "kind");
+      if (kind !== "app" && kind !== "transfer" && kind !== "state") return invalid("a bad kind of activity");
+      if (kind !== "app") transferInfo(own(from, "data"));
+      return {
+        type,
+        kind,
+        name: name(from, "name", limits),
+        ...recipients(from, limits),
+        ...data(from, "data", limits),
+        ...optional(from, "point", safe),
+      };
+    }
+    case "activity-point":
+      return {
+        type,
+        ...run(from),
+        ...data(from, "data", limits),
+        ...(own(from, "confirm") === true ? { confirm: true } : {}),
+      };
+    case "activity-confirm":
+      return { type, activity: whole(from, "activity"), serial: serial(own(from, "serial")) };
+    case "activity-interrupt":
+      return { type, ...run(from), ...optional(from, "for", member), ...data(from, "data", limits) };
+    case "activity-resume":
+      return { type, activity: whole(from, "activity") };
+    case "activity-decline":
+    case "activity-discard":
+      return { type, activity: whole(from, "activity"), ...optional(from, "reason", words) };
+    case "activity-end":
+      return { type, ...run(from), ...data(from, "result", limits) };
     case "release":
       return { type };
     case "abort":
@@ -227,12 +326,22 @@ const readable = (value: unknown, limits: Limits): MemberCommand | Unreadable =>
 
 const cursor = (value: unknown): Cursor => {
   const from = fields(value, "cursor");
-  return { birth: text(from, "birth", 64), offset: whole(from, "offset") };
+  return {
+    birth: text(from, "birth", 64),
+    offset: whole(from, "offset"),
+    ...optional(from, "epochs", () =>
+      list(from, "epochs", toldEpochs).map((each) => {
+        const epoch = fields(each, "epoch");
+        return { id: text(epoch, "id", 64), from: whole(epoch, "from") };
+      }),
+    ),
+  };
 };
 
 const history = (value: unknown): History => {
   const from = fields(value, "history");
-  return own(from, "since") === "sync-point" ? { since: "sync-point" } : { last: whole(from, "last") };
+  const since = own(from, "since");
+  return since === "sync-point" || since === "state" ? { since } : { last: whole(from, "last") };
 };
 
 const optional = <T, K extends string>(
@@ -243,6 +352,17 @@ const optional = <T, K extends string>(
   const value = own(from, key);
   return (value === undefined || value === null ? {} : { [key]: read(value) }) as { readonly [P in K]?: T };
 };
+
+const chunk = (value: unknown, limits: Limits): Uint8Array => {
+  const bytes = fromPayload(value);
+  if (!(bytes instanceof Uint8Array) || bytes.length === 0) return invalid("bad bytes (at least one is due)");
+  return bytes.length <= limits.chunkBytes
+    ? bytes
+    : invalid(`a chunk of ${bytes.length} bytes (at most ${limits.chunkBytes} are due)`);
+};
+
+const digest = (value: unknown): string =>
+  typeof value === "string" && /^[0-9a-f]{64}$/.test(value) ? value : invalid("a bad digest (SHA-256 in hex is due)");
 
 /**
  * One frame.
@@ -304,6 +424,40 @@ export const parseFrame = (value: unknown, limits: Limits): ReadFrame => {
       return { type, session: session(from, limits), n: whole(from, "n") };
     case "detach":
       return { type, session: session(from, limits) };
+    case "lane":
+      return {
+        type,
+        session: session(from, limits),
+        birth: text(from, "birth", 64),
+        member: member(own(from, "member")),
+        token: text(from, "token", 512),
+      };
+    case "upload":
+      return { type, session: session(from, limits), ...run(from) };
+    case "chunk":
+      return {
+        type,
+        session: session(from, limits),
+        activity: whole(from, "activity"),
+        at: whole(from, "at"),
+        bytes: chunk(own(from, "bytes"), limits),
+      };
+    case "finish":
+      return {
+        type,
+        session: session(from, limits),
+        activity: whole(from, "activity"),
+        bytes: whole(from, "bytes"),
+        digest: digest(own(from, "digest")),
+      };
+    case "fetch":
+      return {
+        type,
+        session: session(from, limits),
+        activity: whole(from, "activity"),
+        at: whole(from, "at"),
+        upTo: whole(from, "upTo"),
+      };
     default:
       void (type satisfies never);
       return invalid("an unknown type");

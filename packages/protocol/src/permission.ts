@@ -1,7 +1,7 @@
 /**
  * Roles are lists of permissions. A permission is a verb (`emit`), a verb and a name or pattern (`emit:note`,
- * `floor:cell:*`), or `*` for all. Two verbs stand for several: `floor` for what anybody does with a floor, `moderate` for
- * what a chair does.
+ * `floor:cell:*`), or `*` for all. Three verbs stand for several: `floor` for what anybody does with a floor, `moderate` for
+ * what a chair does, `sync` for what is done with sync points.
  */
 
 import type { SessionConfig } from "./config.ts";
@@ -12,7 +12,15 @@ export type ChairVerb = "accept" | "grant" | "deny" | "revoke" | "give" | "take"
 export type Verb =
   | "emit"
   | "volatile"
+  /** All that concerns sync points. */
   | "sync"
+  | "minor"
+  | "major"
+  | "confirm"
+  | "resynchronize"
+  /** Starting and taking up activities of the app, by name. */
+  | "activity"
+  | "transfer"
   | "end"
   /** Proposing and answering: half-duplex, full duplex, release. */
   | "dialog"
@@ -27,6 +35,10 @@ export type Verb =
   | "beneficiary";
 
 const umbrella: Readonly<Partial<Record<Verb, Verb>>> = {
+  minor: "sync",
+  major: "sync",
+  confirm: "sync",
+  resynchronize: "sync",
   request: "floor",
   pass: "floor",
   accept: "moderate",

@@ -1,9 +1,13 @@
 /** The folded state of a session, and its two plain forms: the snapshot that a store keeps, the view that a member gets. */
 
+import type { Activity } from "./activities/activity.ts";
+import { audienceIn } from "./activities/sight.ts";
 import { defaultConfig, type SessionConfig } from "./config.ts";
 import type { Dialog } from "./dialog/dialog.ts";
 import type { Floor } from "./floors/floor.ts";
-import type { MemberId, Offset, Seq, Serial, SessionId, Time, UserId } from "./ids.ts";
+import type { MemberId, Offset, Seq, SessionId, Time, UserId } from "./ids.ts";
+import type { Epoch } from "./sync/epoch.ts";
+import { noSync, type Sync } from "./sync/sync.ts";
 
 /** `connected`; `dropped`: away, comes back by resuming; `gone`: expired, remembered only so that commands stay single. */
 export type Presence = "connected" | "dropped" | "gone";
@@ -27,15 +31,6 @@ export interface Member {
   readonly instance?: string;
 }
 
-export interface SyncPoint {
-  readonly serial: Serial;
-  readonly kind: "minor";
-  readonly offset: Offset;
-  readonly at: Time;
-  readonly by: MemberId | null;
-  readonly data?: unknown;
-}
-
 export interface SessionState {
   readonly session: SessionId;
   readonly birth: string;
@@ -50,9 +45,11 @@ export interface SessionState {
   readonly seqs: ReadonlyMap<MemberId, Seq>;
   readonly floors: ReadonlyMap<string, Floor>;
   readonly dialog: Dialog;
-  /** The serial that the next sync point gets: V(M) of X.225. */
-  readonly nextSerial: Serial;
-  readonly points: readonly SyncPoint[];
+  readonly sync: Sync;
+  /** Those that are at work, interrupted, or ended and not yet fetched by all. */
+  readonly activities: ReadonlyMap<Offset, Activity>;
+  /** Which server processes wrote the log, from where on; the last few, oldest first. */
+  readonly epochs: readonly Epoch[];
   readonly ended: { readonly at: Time; readonly reason?: string } | null;
 }
 
@@ -68,16 +65,18 @@ export const emptyState = (session: SessionId): SessionState => ({
   seqs: new Map(),
   floors: new Map(),
   dialog: { mode: "full-duplex", proposal: null },
-  nextSerial: 1,
-  points: [],
+  sync: noSync,
+  activities: new Map(),
+  epochs: [],
   ended: null,
 });
 
 /** The state as arrays and plain objects, for any codec. */
-export interface StateRecord extends Omit<SessionState, "members" | "seqs" | "floors"> {
+export interface StateRecord extends Omit<SessionState, "members" | "seqs" | "floors" | "activities"> {
   readonly members: readonly Member[];
   readonly seqs: readonly (readonly [MemberId, Seq])[];
   readonly floors: readonly (readonly [string, Floor])[];
+  readonly activities: readonly Activity[];
 }
 
 export const toRecord = (state: SessionState): StateRecord => ({
@@ -85,6 +84,7 @@ export const toRecord = (state: SessionState): StateRecord => ({
   members: [...state.members.values()],
   seqs: [...state.seqs],
   floors: [...state.floors],
+  activities: [...state.activities.values()],
 });
 
 export const fromRecord = (record: StateRecord): SessionState => ({
@@ -92,14 +92,24 @@ export const fromRecord = (record: StateRecord): SessionState => ({
   members: new Map(record.members.map((member) => [member.id, member])),
   seqs: new Map(record.seqs),
   floors: new Map(record.floors),
+  activities: new Map(record.activities.map((activity) => [activity.id, activity])),
 });
 
-/** What a member may see of the state: no secrets, no other member's seq, nobody who is gone. */
-export const toView = (state: SessionState): StateRecord => ({
+/** Whether members see different parts of the state. */
+export const hasPrivateParts = ({ activities }: SessionState): boolean => {
+  for (const { to } of activities.values()) if (to !== undefined) return true;
+  return false;
+};
+
+/** What a member may see of the state: no secrets, no other member's seq, nobody who is gone, no activity of others. */
+export const toView = (state: SessionState, member?: MemberId): StateRecord => ({
   ...state,
   members: [...state.members.values()]
-    .filter((member) => member.presence !== "gone")
-    .map(({ instance: _, ...member }) => ({ ...member, node: "" })),
+    .filter((each) => each.presence !== "gone")
+    .map(({ instance: _, ...each }) => ({ ...each, node: "" })),
   seqs: [],
   floors: [...state.floors],
+  activities: [...state.activities.values()].filter(
+    (activity) => activity.to === undefined || (member !== undefined && audienceIn(state, activity)?.includes(member)),
+  ),
 });

@@ -4,9 +4,15 @@
  */
 
 import {
+  audienceOf,
   type ClosedFrame,
+  type Cursor,
+  defaultHistory,
   type EntriesFrame,
   type Entry,
+  forkOf,
+  type History,
+  hasPrivateParts,
   isPublic,
   isVisible,
   type Left,
@@ -21,6 +27,7 @@ import {
   type ServerFrame,
   type SessionId,
   type SessionState,
+  type StateRecord,
   type Stored,
   span,
   type Time,
@@ -34,8 +41,8 @@ export interface Arrival<C> {
   readonly join: Extract<ServerCommand, { type: "join" }>;
   /** Present if the token is genuine: the member and the incarnation it is bound to. */
   readonly resume: { readonly member: MemberId; readonly incarnation: number } | undefined;
-  readonly cursor: { readonly birth: string; readonly offset: Offset } | undefined;
-  readonly history: { readonly last: number } | { readonly since: "sync-point" } | undefined;
+  readonly cursor: Cursor | undefined;
+  readonly history: History | undefined;
   /** Answers whether the connection is still there. */
   readonly accepted: (member: MemberId) => boolean;
   readonly refused: (error: RostrumError) => void;
@@ -192,24 +199,36 @@ export class Audience<C> {
     state: SessionState,
   ): { readonly outcome: Outcome; readonly start: Offset } {
     const lowest = this.first - 1;
-    if (cursor !== undefined && cursor.birth === state.birth && resume?.member === member) {
-      const from = cursor.offset;
-      if (from > state.head) return { outcome: { kind: "reset", why: "cursor" }, start: state.head };
+    if (cursor === undefined) return { outcome: { kind: "joined" }, start: this.historyStart(history, state) };
+    const { birth, offset: from, epochs = [] } = cursor;
+    if (birth !== state.birth)
+      return { outcome: { kind: "reset", why: "birth" }, start: this.historyStart(history, state) };
+    const fork = forkOf(state.epochs, state.head, from, epochs);
+    if (fork !== undefined)
+      return { outcome: { kind: "reset", why: "fork", fork }, start: this.historyStart(history, state) };
+    if (resume?.member === member) {
       if (from >= lowest) return { outcome: { kind: "resumed", from }, start: from };
       return { outcome: { kind: "snapshot", from, gap: { from: from + 1, to: lowest } }, start: lowest };
     }
-    const offered = state.config.history;
-    const wanted = history ?? offered;
-    let start: Offset;
-    if ("since" in wanted) start = state.points.at(-1)?.offset ?? state.head;
-    else start = this.lastMessages("last" in offered ? Math.min(wanted.last, offered.last) : wanted.last, state.head);
-    start = Math.max(lowest, start);
-    if (cursor === undefined) return { outcome: { kind: "joined" }, start };
-    if (cursor.birth !== state.birth) return { outcome: { kind: "reset", why: "birth" }, start };
-    const from = cursor.offset;
-    if (from > state.head) return { outcome: { kind: "reset", why: "cursor" }, start: state.head };
+    const start = this.historyStart(history, state);
     const gap = from < start ? { gap: { from: from + 1, to: start } } : {};
     return { outcome: { kind: "reset", why: "member-unknown", ...gap }, start: Math.max(from, start) };
+  }
+
+  /** Where the history begins that a newcomer gets. */
+  private historyStart(wanted: History | undefined, { config, sync, head }: SessionState): Offset {
+    const offered = config.history;
+    const asked = wanted ?? offered;
+    const lowest = this.first - 1;
+    const valid = sync.points.filter(({ status }) => status !== "void");
+    if ("since" in asked) {
+      const point = valid.findLast(({ state }) => asked.since === "sync-point" || state !== undefined);
+      // Without a state to take up, what was offered anyhow is the best there is.
+      if (point !== undefined || asked.since === "sync-point") return Math.max(lowest, point?.offset ?? head);
+    }
+    const most = "last" in offered ? offered.last : Infinity;
+    const last = "last" in asked ? Math.min(asked.last, most) : Math.min(most, defaultHistory.last);
+    return Math.max(lowest, this.lastMessages(last, head));
   }
 
   /** Where the last `count` messages begin, as far as they are at hand. */
@@ -436,8 +455,9 @@ export class Audience<C> {
   private tellPrivately(page: readonly Entry[]): C[] {
     const concerned = new Set<Listener<C>>();
     for (const entry of page) {
-      if (isPublic(entry) || entry.type !== "messages") continue;
-      for (const member of [...(entry.to ?? []), ...(entry.by === null ? [] : [entry.by])]) {
+      const audience = audienceOf(entry);
+      if (audience === "all" || audience === "none") continue;
+      for (const member of audience) {
         const listener = this.byMember.get(member);
         if (listener?.mode === "live") concerned.add(listener);
       }
@@ -467,9 +487,17 @@ export class Audience<C> {
     const arrivals = this.arrivals
       .splice(0)
       .filter(({ listener }) => this.listeners.get(listener.connection) === listener);
-    const newcomers = arrivals.filter(({ view }) => view).map(({ listener }) => listener.connection);
-    if (newcomers.length > 0)
-      this.effects.send(newcomers, { type: "view", session: this.session, view: toView(state) });
+    const newcomers = arrivals.filter(({ view }) => view).map(({ listener }) => listener);
+    const show = (to: readonly Listener<C>[], view: StateRecord): void => {
+      const frame: ServerFrame = { type: "view", session: this.session, view };
+      if (to.length > 0)
+        this.effects.send(
+          to.map(({ connection }) => connection),
+          frame,
+        );
+    };
+    if (hasPrivateParts(state)) for (const each of newcomers) show([each], toView(state, each.member));
+    else show(newcomers, toView(state));
     // Those who missed the same get the same page, encoded once.
     const groups = new Map<Offset, Listener<C>[]>();
     for (const { listener } of arrivals) {
@@ -496,7 +524,7 @@ export class Audience<C> {
       upTo,
       entries: visible,
     });
-    const secret = entries.filter((entry) => entry.type === "messages" && entry.to !== undefined);
+    const secret = entries.filter((entry) => Array.isArray(audienceOf(entry)));
     const shared: C[] = [];
     for (const listener of group) {
       if (secret.some((entry) => isVisible(entry, listener.member))) {

@@ -177,6 +177,12 @@ export class Gateway {
         places.delete(frame.session);
         this.leave(place);
         return;
+      case "lane":
+      case "upload":
+      case "chunk":
+      case "finish":
+      case "fetch":
+        return;
       default:
         frame satisfies never;
     }

@@ -182,7 +182,7 @@ export class SessionHandle {
       type: "sync-minor",
       ...(data === undefined ? {} : { data: toPayload(data, this.depth) }),
     });
-    const point = (await this.state()).points.find((each) => each.offset === offset);
+    const point = (await this.state()).sync.points.find((each) => each.offset === offset);
     if (point === undefined)
       throw new RostrumError("OUTCOME_UNKNOWN", "The sync point was set, but is no longer listed.", { offset });
     return point;

@@ -131,6 +131,7 @@ export class Host<C> {
     private readonly effects: HostEffects<C>,
   ) {
     this.state = emptyState(options.session);
+    this.epoch = effects.newBirth();
     this.audience = new Audience(options.session, effects);
     this.leases = new LeaseWatch(effects);
     effects.load((loaded) => {
@@ -469,6 +470,9 @@ export class Host<C> {
   }
 
   private lastBatch = 0;
+  /** Whether the log says that this host writes it. The first batch that stores something does. */
+  private begun = false;
+  private readonly epoch: string;
 
   private decide(): void {
     if (this.phase !== "deferred") return;
@@ -476,6 +480,8 @@ export class Host<C> {
     this.queue = [];
     this.lastBatch = batch.length;
     const deciding = beginDeciding(this.state, this.effects.now());
+    if (!this.begun) decideInto(deciding, { from: null, command: { type: "begin-epoch", epoch: this.epoch } });
+    const nothing = deciding.entries.length;
     let results: readonly Result[];
     try {
       results = batch.map(({ envelope }): Result => {
@@ -504,7 +510,7 @@ export class Host<C> {
           refusals,
         });
       });
-    if (entries.length === 0) {
+    if (entries.length === nothing) {
       this.phase = "idle";
       answer();
       if (this.phase === "idle") this.resume();
@@ -523,6 +529,7 @@ export class Host<C> {
         this.queue = [...batch, ...this.queue];
         return this.catchUp(() => (this.state.head === head ? this.fail(overtaken()) : this.resume()));
       }
+      this.begun = true;
       this.bytes += appended.bytes;
       if (appended.first === head + 1) {
         this.advance(entries, state);

@@ -1,13 +1,16 @@
 /** What an app says when it attaches sessions to its Socket.IO server, and what that comes to. */
 
 import {
+  type ActivityConfig,
   configFault,
   contradiction,
   type DialogConfig,
+  defaultActivities,
   defaultConfig,
   defaultDialog,
   defaultFloor,
   defaultLimits,
+  defaultSync,
   type FloorConfig,
   type FloorPolicy,
   fitting,
@@ -21,6 +24,7 @@ import {
   type SessionConfig,
   type SessionId,
   type SessionState,
+  type SyncConfig,
   type Time,
 } from "@rostrum/protocol";
 import type { Socket } from "socket.io";
@@ -75,6 +79,10 @@ export interface SessionsOptions {
   readonly guards?: Readonly<Record<string, string>>;
   /** Lets members negotiate half-duplex and release, and gives the session X.215's tokens as floors (`@data` …). */
   readonly dialog?: Partial<DialogConfig>;
+  /** How sync points are confirmed, and what follows if a member cannot go on. */
+  readonly sync?: Partial<Omit<SyncConfig, "points">>;
+  /** Limits and times of activities and transfers. */
+  readonly activities?: Partial<ActivityConfig>;
   /** Milliseconds that a function in a floor's chair may take; default 5,000. */
   readonly chairWithin?: number;
   /** The escape hatch: the last word on a member's command, before it is stored. Answer `true`, or why not. Synchronous. */
@@ -183,7 +191,8 @@ export const settle = (options: SessionsOptions): Settings => {
     ...(options.dialog === undefined ? {} : { dialog: { ...defaultDialog, ...options.dialog } }),
     history: options.history ?? defaultConfig.history,
     maxMembers: members ?? defaultConfig.maxMembers,
-    maxSyncPoints: syncPoints ?? defaultConfig.maxSyncPoints,
+    sync: { ...defaultSync, ...options.sync, ...(syncPoints === undefined ? {} : { points: syncPoints }) },
+    activities: { ...defaultActivities, ...options.activities },
     maxFloors: maxFloors ?? defaultConfig.maxFloors,
     memberGrace: options.memberGrace ?? defaultConfig.memberGrace,
     forgetAfter: options.forgetAfter ?? defaultConfig.forgetAfter,

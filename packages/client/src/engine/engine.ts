@@ -464,7 +464,7 @@ export class Engine {
     const { outcome } = frame;
     const from = outcome.kind === "joined" ? frame.start : this.received;
     if (
-      (outcome.kind === "reset" && outcome.why === "cursor") ||
+      (outcome.kind === "reset" && outcome.why === "fork") ||
       (this.birth !== undefined && this.birth !== frame.birth)
     ) {
       // Another life: offsets of the old one mean nothing any more.

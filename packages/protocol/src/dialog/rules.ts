@@ -27,10 +27,14 @@ const requireToken = (state: SessionState, self: Member, token: string, what: st
   });
 };
 
-/** X.215: with a sync-minor token, who holds it sets minor sync points. It counts while somebody holds it. */
-export const requireSyncToken = (state: SessionState, self: Member): void => {
-  const held = state.floors.get(tokens.syncMinor)?.holders.length ?? 0;
-  if (held > 0) requireToken(state, self, tokens.syncMinor, "sets minor sync points while somebody holds it");
+/** A token of sync points or activities reserves them for its holder, while somebody holds it. */
+export const requireTokenIfHeld = (state: SessionState, self: Member, token: string, what: string): void => {
+  if ((state.floors.get(token)?.holders.length ?? 0) > 0) requireToken(state, self, token, what);
+};
+
+/** X.215: in half-duplex, what belongs to the data needs the data token too. */
+export const requireDataToken = (state: SessionState, self: Member, what: string): void => {
+  if (state.dialog.mode === "half-duplex") requireToken(state, self, tokens.data, what);
 };
 
 const proposalOf = (state: SessionState, id: number): Proposal => {
