@@ -21,7 +21,7 @@ describe("a session", () => {
     const first = join(url).session("s");
     for (let n = 1; n <= 5; n += 1) await first.emit("note", n);
     await first.floor("mic").request();
-    await first.sync.minor("here");
+    await first.sync.minor({ data: "here" });
     const late = join(url).session("s");
     const got = heard(late);
     await late.ready;

@@ -111,7 +111,7 @@ export const foldSync = (sync: Sync, entry: SyncEntry, most: number): Sync => {
       };
     case "resynchronized": {
       const { kind, serial, to, offset, generation } = entry;
-      const resyncs = [...sync.resyncs, { generation, kind, serial }].slice(-maxResyncs);
+      const resyncs = [...sync.resyncs, { generation, kind, serial, offset, to }].slice(-maxResyncs);
       if (kind === "set") {
         return {
           ...sync,

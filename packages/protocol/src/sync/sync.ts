@@ -54,6 +54,9 @@ export interface Resync {
   readonly kind: ResyncKind;
   /** The serial that the next point got. */
   readonly serial: Serial;
+  /** Where it stands in the log, and where it went back to. */
+  readonly offset: Offset;
+  readonly to: Offset;
 }
 
 export interface Sync {
