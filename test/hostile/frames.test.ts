@@ -46,6 +46,16 @@ const frames = (chance: Scheduler): unknown => {
       [{ type: "floor-reorder", floor: "mic", member: "m", position: 1e300 }],
       [{ type: "propose", subject: { kind: "dialog", mode: "shouting" } }],
       [{ type: "answer", proposal: "1", accept: "yes" }],
+      [{ type: "sync-minor", name: 7, data: { a: [7] } }],
+      [{ type: "sync-major", rule: "nobody", within: Number.NaN }],
+      [{ type: "sync-confirm", serial: -1 }],
+      [{ type: "resynchronize", kind: "set", serial: 1e300 }],
+      [{ type: "resynchronize", kind: "abandon", generation: "1" }],
+      [{ type: "exception", reason: "x".repeat(1_000) }],
+      [{ type: "activity-start", kind: "transfer", name: "f", data: { size: -1 }, to: [{}] }],
+      [{ type: "activity-point", activity: 1, run: 0.5, confirm: "yes" }],
+      [{ type: "activity-interrupt", activity: 1, run: 1, for: [] }],
+      [{ type: "activity-end", activity: "1", run: null, result: deep(40) }],
       [{ type: "constructor" }],
       JSON.parse('{"__proto__":{"polluted":true}}'),
       deep(40),
@@ -64,6 +74,11 @@ const frames = (chance: Scheduler): unknown => {
       "ping",
       "renew",
       "detach",
+      "lane",
+      "upload",
+      "chunk",
+      "finish",
+      "fetch",
       "opened",
       "toString",
       7,
@@ -87,6 +102,15 @@ const frames = (chance: Scheduler): unknown => {
     "n",
     "auth",
     "history",
+    "birth",
+    "member",
+    "token",
+    "activity",
+    "run",
+    "at",
+    "upTo",
+    "bytes",
+    "digest",
   ]) {
     if (chance.chance(0.7)) frame[key] = key === "session" && chance.chance(0.8) ? "s" : value();
   }
@@ -217,7 +241,7 @@ describe("a server under hostile frames", () => {
       cursor: { birth: first.birth, offset: 1e9 },
       resume: { member: first.member, token: first.token },
     });
-    expect(answer.outcome).toEqual({ kind: "reset", why: "fork" });
+    expect(answer.outcome).toEqual({ kind: "reset", why: "fork", fork: expect.any(Number) });
   });
 
   it("refuses what is too large, and closes who keeps more under way than the window allows", async () => {
