@@ -62,10 +62,15 @@ export class Checkpoints {
     this.gone.add(key);
   }
 
-  /** Lets go of what nobody can go back to, and of the oldest if there are too many; never of the base's or the newest. */
-  tidy({ base, points }: Sync): void {
+  /**
+   * Lets go of what nobody can go back to, and of the oldest if there are too many; never of the base's or the newest, nor of
+   * those to which the app has still to go back: what it is told may be ahead of what it has done.
+   */
+  tidy({ base, points }: Sync, returns: ReadonlySet<Offset>): void {
     const valid = new Set(points.flatMap(({ offset, status }) => (status === "void" ? [] : [offset])));
-    const spare = [...this.points.keys()].filter((offset) => offset !== base.offset && offset !== this.newest?.offset);
+    const spare = [...this.points.keys()].filter(
+      (offset) => offset !== base.offset && offset !== this.newest?.offset && !returns.has(offset),
+    );
     const useless = spare.filter((offset) => !valid.has(offset) || offset < base.offset);
     const useful = spare.filter((offset) => valid.has(offset) && offset > base.offset).sort((a, b) => b - a);
     for (const offset of [...useless, ...useful.slice(this.most)]) this.drop(offset);
