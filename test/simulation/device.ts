@@ -20,6 +20,7 @@ import {
   type MemberCommand,
   type MemberId,
   type Offset,
+  type OpenedFrame,
   type Resynchronized,
   type RostrumError,
   type ServerFrame,
@@ -107,6 +108,8 @@ export class Device {
   readonly gaps = new Map<string, { readonly from: Offset; readonly to: Offset }[]>();
   /** The life of the log of which the disk tells. */
   readonly lives = new Map<string, number>();
+  /** Nothing before this was ever in the app of a scope that was taken back: it came later. */
+  readonly floors = new Map<string, Offset>();
   /** Where the knowledge of a scope begins, when it is let in anew. */
   readonly starts = new Map<string, Offset>();
   readonly profiles = new Map<string, Profile>();
@@ -362,10 +365,19 @@ export class Page {
 
   private isPristine = true;
 
+  /** The points whose states must now be on the device: the last few valid ones, the base, and those to go back to. */
   private noteReached(point: Offset): void {
     const known = this.device.reached.get(this.scope);
     const { offsets } = known?.life === this.life ? known : { offsets: new Set<Offset>() };
     this.device.reached.set(this.scope, { life: this.life, offsets: offsets.add(point) });
+    const { base, points, resyncs } = this.engine.state.sync;
+    const due = new Set(resyncs.flatMap(({ offset, to }) => (offset > this.engine.processed ? [to] : [])));
+    const valid = points.flatMap(({ offset, status }) =>
+      status !== "void" && offset >= base.offset && offsets.has(offset) ? [offset] : [],
+    );
+    const major = points.find(({ kind, status }) => kind === "major" && status === "open")?.offset;
+    const last = new Set([...valid.slice(-this.profile.pointStates), base.offset, major]);
+    for (const offset of offsets) if (!last.has(offset) && !due.has(offset)) offsets.delete(offset);
   }
 
   private wentBack(entry: Resynchronized, from: RestoredFrom): void {
@@ -373,23 +385,11 @@ export class Page {
     if (from === "beginning") this.from = 0;
     if (from !== "none") return;
     this.unrestored = [...this.unrestored, { after: entry.to, before: entry.offset }];
-    const mustHave = this.mustHave(entry);
-    if (mustHave.includes(entry.to))
-      this.violations.push(
-        `${this.scope} could not go back to #${entry.to}, though it kept its state there (${mustHave.join()})`,
-      );
-  }
-
-  /** The points whose states must be on the device when a resynchronization comes: the last few valid ones, and the base. */
-  private mustHave({ offset, to }: Resynchronized): readonly Offset[] {
-    const known = this.device.reached.get(this.scope);
-    if (known?.life !== this.life) return [];
-    const { resyncs } = this.engine.state.sync;
-    const wasVoid = (point: Offset): boolean =>
-      resyncs.some((each) => each.kind !== "set" && each.offset < offset && each.to < point && point < each.offset);
-    const valid = [...known.offsets].filter((point) => point < offset && !wasVoid(point)).sort((a, b) => b - a);
-    const ours = valid.slice(0, this.profile.pointStates);
-    return ours.includes(to) ? ours : [];
+    const kept = this.device.reached.get(this.scope);
+    if (kept?.life !== this.life || !kept.offsets.has(entry.to)) return;
+    const newer = [...kept.offsets].filter((offset) => offset > entry.to).length;
+    if (newer < this.profile.pointStates || this.engine.state.sync.base.offset === entry.to)
+      this.violations.push(`${this.scope} could not go back to #${entry.to}, though it kept its state there`);
   }
 
   /** A point is confirmed only when the handlers have come to it, and the app's state is on the disk. */
@@ -491,7 +491,10 @@ export class Page {
       storedLife: 0,
       refused: undefined,
       orphaned: false,
-      made: this.life === 0 ? undefined : { processed: Math.max(this.engine.processed, this.floor), life: this.life },
+      made:
+        this.life === 0
+          ? undefined
+          : { processed: Math.max(this.engine.processed, this.device.floors.get(this.scope) ?? 0), life: this.life },
     };
     try {
       sent.seq = submit({
@@ -546,7 +549,7 @@ export class Page {
           if (this.connection !== connection || !this.alive) return;
           for (const frame of frames) {
             if (frame.type === "pong") this.pulse?.answered(frame.n, scheduler.now);
-            if (frame.type === "opened") this.opened(frame, connection.life);
+            this.follow(frame, connection.life);
             this.around.overhear(this, frame);
             this.engine.frame(frame);
             if (this.device.sabotage === "lease-from-the-answer") this.engine["tenure"]["witnessed"] = scheduler.now;
@@ -567,16 +570,20 @@ export class Page {
     );
   }
 
-  /** Nothing before this was ever in the app that was taken back. */
-  private floor: Offset = 0;
+  /** Nothing of an opening counts before the state has come that belongs to it. */
+  private follow(frame: ServerFrame, life: number): void {
+    const { phase } = this.engine;
+    if (frame.type === "opened" && phase.kind === "opening" && frame.outcome.kind === "resumed")
+      this.opened(frame, life);
+    if (frame.type === "view" && phase.kind === "viewing") this.opened(phase.opened, life);
+  }
 
-  private opened({ outcome, start, head }: Extract<ServerFrame, { type: "opened" }>, life: number): void {
-    if (this.engine.phase.kind !== "opening") return;
+  private opened({ outcome, start, head }: OpenedFrame, life: number): void {
     this.life = life;
     const anew = outcome.kind === "reset" && outcome.why !== "member-unknown";
     if (outcome.kind === "joined" || anew) {
       this.device.starts.set(this.scope, start);
-      this.floor = head;
+      this.device.floors.set(this.scope, head);
     }
     if ("gap" in outcome && outcome.gap !== undefined) this.handledUpTo = Math.max(this.handledUpTo, outcome.gap.to);
     if (!anew) return;

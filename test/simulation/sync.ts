@@ -61,7 +61,7 @@ export class SyncPlay {
     const asked = points.filter(
       ({ waiting, offset }) => member !== undefined && waiting?.includes(member) && offset <= page.persisted,
     );
-    const serial = asked.at(-1)?.serial ?? (this.scheduler.chance(0.5) ? next + 2 : 0);
+    const serial = asked.at(-1)?.serial ?? (this.scheduler.chance(0.5) ? next + 50 : 0);
     this.say(page, { type: "sync-confirm", serial, generation: page.engine.state.sync.generation });
   }
 

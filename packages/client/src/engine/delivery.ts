@@ -50,7 +50,7 @@ type Step =
   /** Takes the state up that is shared at a point. */
   | { readonly kind: "take-up"; readonly point: SyncPoint; readonly life: number }
   /** The session went back without this client: the app does so now. */
-  | { readonly kind: "missed"; readonly entry: Resynchronized; readonly life: number }
+  | { readonly kind: "missed"; readonly entry: Resynchronized; readonly least: Offset; readonly life: number }
   /** A state to which the app returns when the handler that was at work has finished. */
   | { readonly kind: "restore"; readonly state: unknown; readonly life: number };
 
@@ -130,11 +130,22 @@ export class Delivery {
     return true;
   }
 
-  /** The last resynchronization up to an offset that the app has missed, and that does not wait here. */
-  missed({ resyncs }: Sync, upTo: Offset): Resync | undefined {
+  /**
+   * The last resynchronization up to an offset that the app has missed, and that does not wait here; and how far back the
+   * earlier ones that it has missed went.
+   */
+  missed({ resyncs }: Sync, upTo: Offset): { readonly last: Resync; readonly least: Offset } | undefined {
     const waiting = new Set(this.pending.map(({ offset }) => offset));
-    const last = resyncs.findLast(({ offset }) => offset <= upTo && !waiting.has(offset) && !this.isReplayed(offset));
-    return last !== undefined && last.generation > this.generation ? last : undefined;
+    const all = resyncs.filter(
+      ({ offset, generation }) =>
+        generation > this.generation && offset <= upTo && !waiting.has(offset) && !this.isReplayed(offset),
+    );
+    const newest = all.at(-1);
+    if (newest === undefined) return undefined;
+    // A set takes nothing back: what one before it did counts.
+    const back = all.filter(({ kind }) => kind !== "set");
+    const last = { ...(back.at(-1) ?? newest), generation: newest.generation };
+    return { last, least: Math.min(...back.map(({ to }) => to)) };
   }
 
   private isReplayed(offset: Offset): boolean {
@@ -175,8 +186,8 @@ export class Delivery {
   }
 
   /** The app has missed how all went back: it does so now, before anything else. */
-  goBackWith(entry: Resynchronized): void {
-    this.steps.unshift({ kind: "missed", entry, life: this.life });
+  goBackWith(entry: Resynchronized, least: Offset): void {
+    this.steps.unshift({ kind: "missed", entry, least, life: this.life });
   }
 
   /** Keeps the app's state as it is now. */
@@ -192,6 +203,7 @@ export class Delivery {
     for (const step of this.steps) {
       if (step.life !== this.life || (step.kind !== "entry" && step.kind !== "missed")) continue;
       if (step.entry.type === "resynchronized") returns.add(step.entry.to);
+      if (step.kind === "missed") returns.add(step.least);
     }
     return returns;
   }
@@ -223,7 +235,7 @@ export class Delivery {
   private give(step: Step, done: () => void): void {
     if (step.life !== this.life) return done();
     if (step.kind === "take-up") return this.fetch(step.point, done);
-    if (step.kind === "missed") return this.goBackLate(step.entry, done);
+    if (step.kind === "missed") return this.goBackLate(step.entry, step.least, done);
     if (step.kind === "restore") {
       this.effects.restore(step.state);
       return done();
@@ -270,22 +282,30 @@ export class Delivery {
     );
   }
 
-  private goBackLate(entry: Resynchronized, done: () => void): void {
+  /** `least`: what it has missed before went back to there, so a state of then holds nothing that is void either. */
+  private goBackLate(entry: Resynchronized, least: Offset, done: () => void): void {
     const { life } = this;
-    this.resynchronize(entry, (from) => {
-      // What comes before the place is in the state already; on the disk it has to be as well, as the entry never comes.
-      if (life === this.life && this.options.keepsState)
-        this.goOnFrom(from === undefined || from === "none" ? 0 : entry.to, false);
-      done();
-    });
+    this.resynchronize(
+      { ...entry, to: this.isAtHand(entry) ? entry.to : Math.min(entry.to, least) },
+      (from, to = 0) => {
+        // What comes before the place is in the state already; on the disk it has to be as well, as the entry never comes.
+        if (life === this.life && this.options.keepsState) this.goOnFrom(from === "none" ? 0 : to, false);
+        done();
+      },
+    );
+  }
+
+  private isAtHand({ kind, to }: Resynchronized): boolean {
+    if (kind === "set" || to === 0 || this.checkpoints.at(to) !== undefined) return true;
+    return this.state().sync.points.some(({ offset, state }) => offset === to && state !== undefined);
   }
 
   /** The app goes back with all others; what it sends from here on belongs to the new generation. */
-  private resynchronize(entry: Resynchronized, done: (from?: RestoredFrom) => void): void {
+  private resynchronize(entry: Resynchronized, done: (from?: RestoredFrom, to?: Offset) => void): void {
     const finish = (from: RestoredFrom): void => {
       this.generation = entry.generation;
       this.effects.wentBack(entry, from);
-      done(from);
+      done(from, entry.to);
     };
     // A newcomer's state was never in what is void.
     if (entry.generation <= this.generation) return done();

@@ -281,8 +281,9 @@ export class Engine {
   /** The app has missed how the session went back, up to an offset. */
   private goBackIfMissed(upTo: Offset): void {
     const missed = this.delivery.missed(this.state.sync, upTo);
-    if (missed !== undefined)
-      this.delivery.goBackWith({ ...missed, type: "resynchronized", at: this.state.at, by: null });
+    if (missed === undefined) return;
+    const { last, least } = missed;
+    this.delivery.goBackWith({ ...last, type: "resynchronized", at: this.state.at, by: null }, least);
   }
 
   /** There is a connection. */
