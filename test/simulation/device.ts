@@ -632,7 +632,7 @@ export class Page {
     if (this.device.locks.get(this.scope) === this) this.device.locks.delete(this.scope);
     this.device.died(this.scope);
     for (const sent of this.around.sent)
-      if (sent.scope === this.scope && sent.stored === undefined && sent.refused === undefined) sent.orphaned = true;
+      if (sent.scope === this.scope && sent.refused === undefined) sent.orphaned = true;
   }
 
   get member(): MemberId | undefined {

@@ -23,7 +23,7 @@ import { Device, Page, type Profile, type Sent, type Surroundings } from "./devi
 import { FloorPlay, floorFaults, guardIn, stuckFloors } from "./floors.ts";
 import { SimNode, session } from "./node.ts";
 import { type Sabotage, worldOf } from "./sabotage.ts";
-import { SimStore } from "./store.ts";
+import { type Copy, SimStore } from "./store.ts";
 import { Generations, SyncPlay, stuckSync, takenBack } from "./sync.ts";
 
 export interface Report {
@@ -83,12 +83,16 @@ class World {
   private readonly tabs: Tab[] = [];
   private readonly sent: Sent[] = [];
   private readonly floorPlay: FloorPlay;
-  private readonly gone: { readonly page: Page; readonly how: "released" | "aborted" }[] = [];
+  private readonly gone: { readonly page: Page; readonly how: "released" | "aborted"; readonly life: number }[] = [];
   private readonly lives = new Set<string>();
   private calm = false;
   private readonly contended: boolean;
   /** Much is done with sync points. */
   private readonly synced: boolean;
+  /** The log is lost now and then, and an older copy takes its place. */
+  private readonly fragile: boolean;
+  private readonly copies: Copy[] = [];
+  private lostAt = -Infinity;
   private readonly syncPlay: SyncPlay;
   private readonly around: Surroundings;
   private ids = 0;
@@ -109,6 +113,8 @@ class World {
       (text) => this.note(text),
       () => this.newId(),
     );
+    this.fragile = worldOf[sabotage] === "loss" || scheduler.chance(0.15);
+    this.copies.push(this.store.copy());
     const count = this.contended || scheduler.chance(0.4) ? 2 : 1;
     const sync = {
       ...config.sync,
@@ -249,6 +255,8 @@ class World {
   private act(): void {
     const { scheduler } = this;
     const tab = scheduler.pick(this.tabs.filter(({ closed }) => !closed));
+    if (this.fragile && scheduler.chance(0.2)) this.copies.push(this.store.copy());
+    if (this.fragile && this.store.lost.length < 3 && scheduler.chance(0.05)) return this.lose();
     const dice = scheduler.random();
     if (tab === undefined || dice < 0.02) {
       const device = scheduler.pick(this.devices);
@@ -316,7 +324,7 @@ class World {
       if (page.engine.phase.kind === "closed") return;
       try {
         page.release();
-        this.gone.push({ page, how: "released" });
+        this.gone.push({ page, how: "released", life: this.store.life });
         tab.closed = true;
       } catch {
         // Already on its way out.
@@ -324,8 +332,37 @@ class World {
     } else {
       this.note(`${page.scope} aborts`);
       page.engine.abort("enough");
-      this.gone.push({ page, how: "aborted" });
+      this.gone.push({ page, how: "aborted", life: this.store.life });
       tab.closed = true;
+    }
+  }
+
+  /** The disk is lost, and all servers with it. What was copied a while ago takes its place, or nothing does. */
+  private lose(): void {
+    const { scheduler, store } = this;
+    const away = scheduler.chance(0.6)
+      ? scheduler.pick(this.tabs.filter(({ closed, page }) => !closed && page.alive))
+      : undefined;
+    // Somebody hears of it only when the log has grown again.
+    if (away !== undefined) this.goOffline(away.page);
+    for (const node of this.nodes) node.kill();
+    const [nothing] = this.copies;
+    const copy = scheduler.chance(0.15) ? nothing : scheduler.pick(this.copies.slice(-4));
+    if (copy === undefined) return;
+    this.note(`the log is lost at #${store.head}; a copy takes its place that has #${copy.head}`);
+    store.restore(copy);
+    this.lostAt = scheduler.now;
+    while (this.copies.length > 1 && (this.copies.at(-1)?.head ?? 0) > copy.head) this.copies.pop();
+    for (const node of this.nodes) {
+      scheduler.later(scheduler.between(10, 1_500), () => {
+        node.restart();
+        this.note(`${node.name} is back`);
+      });
+    }
+    if (away === undefined) return;
+    for (let each = scheduler.between(1, 12); each > 0; each -= 1) {
+      const other = scheduler.pick(this.tabs.filter((tab) => tab !== away && !tab.closed && tab.page.alive))?.page;
+      if (other !== undefined) scheduler.later(scheduler.between(100, 3_000), () => other.alive && this.emit(other));
     }
   }
 
@@ -468,6 +505,8 @@ class World {
 
   /** At this instant of true time, no more may believe that they hold a floor than it ever had places. */
   private checkBelief(name: string): void {
+    // A server that begins anew knows nothing of the leases that were granted in what it has lost.
+    if (this.scheduler.now < this.lostAt + 10_000) return;
     const holding = this.tabs.filter(({ page }) => [...page.held.values()].includes(name));
     if (holding.length > this.floorPlay.mostOf(name, config))
       this.fail(
@@ -511,6 +550,7 @@ class World {
       return this.checkRestored(state);
     }
     this.checkSent(truth);
+    this.checkLost(truth);
     for (const { page, closed } of this.tabs) {
       for (const text of page.violations) this.fail(`once: ${text}`);
       if (closed || !page.alive || this.wasRemoved(page)) continue;
@@ -522,15 +562,73 @@ class World {
       if (how === "released" && page.alive && page.engine.phase.kind !== "closed")
         this.fail(`release: ${page.scope} never got away`);
       const known = member === undefined ? undefined : state.members.get(member);
-      if (how === "released" && page.alive && known !== undefined)
+      const { life } = this.gone.find((each) => each.page === page) ?? { life: 0 };
+      if (how === "released" && page.alive && known !== undefined && life === this.store.life)
         this.fail(`release: ${page.scope} is still a member after its release`);
     }
     this.checkRestored(state);
   }
 
-  /** It reported that it cannot go on, and was put out. */
+  /** It reported that it cannot go on, and was put out; or the session had ended, in a log that was lost. */
   private wasRemoved({ engine }: Page): boolean {
-    return engine.phase.kind === "closed" && engine.phase.error.details["how"] === "removed";
+    if (engine.phase.kind !== "closed") return false;
+    const { code, details } = engine.phase.error;
+    return details["how"] === "removed" || (code === "SESSION_ENDED" && this.store.life > 1);
+  }
+
+  /**
+   * What was acknowledged and is not there any more was sent again by who still has it; if not, somebody was told, or it had
+   * been taken back.
+   */
+  private checkLost(truth: readonly Entry[]): void {
+    if (this.store.lost.length === 0) return;
+    const present = new Set(
+      truth.flatMap((entry) => (entry.type === "messages" ? entry.items.map(([, id]) => String(id)) : [])),
+    );
+    for (const { id, scope, command, queued, stored, storedLife, orphaned } of this.sent) {
+      if (command.type !== "messages" || stored === undefined || present.has(id)) continue;
+      const tab = this.tabs.find(({ page }) => page.scope === scope && page.alive);
+      if (tab === undefined || tab.closed || tab.page.engine.isOver) continue;
+      if (this.gone.some(({ page }) => page.scope === scope)) continue;
+      // It died with its page: it was acknowledged before it was on the disk.
+      if (orphaned && !queued) continue;
+      if (this.refused.has(id) || this.wasTold(tab.device, scope, id)) continue;
+      this.fail(
+        `stored: ${id} of ${scope} was acknowledged at #${stored} in log ${storedLife}, was lost with it, and nobody was told`,
+      );
+    }
+  }
+
+  /** Where a message was in the logs that were lost, and whether it had been taken back there. */
+  private get inLost(): ReadonlyMap<string, readonly { readonly offset: number; readonly isVoid: boolean }[]> {
+    if (this.foundLost !== undefined) return this.foundLost;
+    const found = new Map<string, { readonly offset: number; readonly isVoid: boolean }[]>();
+    for (const { truth } of this.store.lost) {
+      const isVoid = takenBack(truth);
+      for (const entry of truth) {
+        if (entry.type !== "messages") continue;
+        entry.items.forEach(([, id], item) => {
+          const offset = entry.offset + item;
+          found.set(String(id), [...(found.get(String(id)) ?? []), { offset, isVoid: isVoid(offset) }]);
+        });
+      }
+    }
+    this.foundLost = found;
+    return found;
+  }
+
+  private foundLost: World["inLost"] | undefined;
+
+  /** What was lost with a log was handed back, was void, or is among what its page said may be lost. */
+  private wasTold(device: Device, scope: string, id: string): boolean {
+    if (this.store.lost.length > 0 && device.returned.has(id)) return true;
+    return (this.inLost.get(id) ?? []).some(
+      ({ offset, isVoid }) =>
+        isVoid ||
+        (device.resumptions.get(scope) ?? []).some(
+          ({ resumption: { unsaved } }) => unsaved !== undefined && unsaved.from <= offset && offset <= unsaved.to,
+        ),
+    );
   }
 
   /** Everything that can be said of the log alone. Answers the state that it folds to. */
@@ -631,7 +729,8 @@ class World {
     const effects = new Set(
       truth.flatMap((entry) => ("seq" in entry && entry.by !== null ? [`${entry.by} ${entry.seq}`] : [])),
     );
-    for (const { id, scope, member, seq, command, queued, stored: offset, refused, orphaned } of this.sent) {
+    for (const { id, scope, member, seq, command, queued, stored: offset, storedLife, refused, orphaned } of this
+      .sent) {
       if (command.type !== "messages") {
         const uncertain =
           refused?.code === "OUTCOME_UNKNOWN" || refused?.code === "ABORTED" || refused?.code === "CLOSED";
@@ -639,7 +738,9 @@ class World {
           this.fail(`honest: ${command.type} ${seq} of ${scope} was refused (${refused.code}) and is in the log`);
         continue;
       }
-      if (offset !== undefined && at.get(offset) !== id)
+      // In a log that was lost it counts as far as the next one had it.
+      const kept = Math.min(...this.store.lost.slice(storedLife - 1).map((log) => log.kept));
+      if (offset !== undefined && offset <= kept && at.get(offset) !== id)
         this.fail(`stored: ${id} of ${scope} was acknowledged at #${offset}, where ${at.get(offset) ?? "nothing"} is`);
       // Who aborts does not wait to hear what became of what was under way.
       const uncertain = refused?.code === "OUTCOME_UNKNOWN" || refused?.code === "ABORTED";
@@ -656,7 +757,8 @@ class World {
         command.to === undefined &&
         command.items[0]?.[0] === "note" &&
         !this.refused.has(id) &&
-        !this.isOver(scope)
+        !this.isOver(scope) &&
+        !this.devices.some((device) => scope.startsWith(`${device.user}/`) && this.wasTold(device, scope, id))
       ) {
         this.fail(`once: ${id} of ${scope} was on the device's disk and is not in the log`);
       }

@@ -279,10 +279,10 @@ export class Audience<C> {
     });
   }
 
-  /** Lets one connection go. */
+  /** Lets one connection go. One whose member has just left is let go with the next flush, when it has been told why. */
   drop(connection: C, error: RostrumError): void {
     const listener = this.listeners.get(connection);
-    if (listener !== undefined) this.close(listener, error);
+    if (listener !== undefined && !this.leaving.some(([each]) => each === listener)) this.close(listener, error);
   }
 
   /** Forgets a connection. Answers whose it was. */
