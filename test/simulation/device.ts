@@ -587,7 +587,7 @@ export class Page {
     }
     if ("gap" in outcome && outcome.gap !== undefined) this.handledUpTo = Math.max(this.handledUpTo, outcome.gap.to);
     if (!anew) return;
-    this.handledUpTo = 0;
+    this.handledUpTo = start;
     if (!this.profile.keepsState) this.seen = [];
   }
 

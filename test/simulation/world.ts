@@ -621,7 +621,9 @@ class World {
 
   /** What was lost with a log was handed back, was void, or is among what its page said may be lost. */
   private wasTold(device: Device, scope: string, id: string): boolean {
-    if (this.store.lost.length > 0 && device.returned.has(id)) return true;
+    // Whether it was refused because of a resynchronization, the log may no longer tell.
+    const refusals = this.store.lost.length > 0 || this.store.truth.some(({ type }) => type === "resynchronized");
+    if (refusals && device.returned.has(id)) return true;
     return (this.inLost.get(id) ?? []).some(
       ({ offset, isVoid }) =>
         isVoid ||
@@ -748,7 +750,10 @@ class World {
         this.fail(`honest: ${id} of ${scope} was refused (${refused.code}) and is in the log`);
       if (refused?.code === "OUTCOME_UNKNOWN") this.unknown.push(id);
       const settled = offset !== undefined || refused !== undefined;
-      const ended = this.gone.some(({ page, how }) => page.scope === scope && how === "aborted");
+      // Who has left has nothing any more, should the log be lost.
+      const ended = this.gone.some(
+        ({ page, how, life }) => page.scope === scope && (how === "aborted" || life < this.store.life),
+      );
       if (settled || ended) continue;
       if (!orphaned) this.fail(`once: ${id} of ${scope} was never settled`);
       else if (
