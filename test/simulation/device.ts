@@ -585,7 +585,11 @@ export class Page {
       this.device.starts.set(this.scope, start);
       this.device.floors.set(this.scope, head);
     }
-    if ("gap" in outcome && outcome.gap !== undefined) this.handledUpTo = Math.max(this.handledUpTo, outcome.gap.to);
+    if ("gap" in outcome && outcome.gap !== undefined) {
+      const { to } = outcome.gap;
+      this.handledUpTo = Math.max(this.handledUpTo, to);
+      this.device.floors.set(this.scope, Math.max(this.device.floors.get(this.scope) ?? 0, to));
+    }
     if (!anew) return;
     this.handledUpTo = start;
     if (!this.profile.keepsState) this.seen = [];

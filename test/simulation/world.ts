@@ -168,7 +168,7 @@ class World {
   log(): readonly string[] {
     const pages = this.tabs.map(
       ({ page }) =>
-        `${page.scope} is ${page.member ?? "nobody"}, ${page.alive ? page.engine.phase.kind : "dead"}, ${page.engine.received}/${page.engine.processed}, ${page.engine.outbox.size} unsent, ${JSON.stringify(page.resumptions)}${page.warnings.map((warning) => `\n  ${warning}`).join("")}`,
+        `${page.scope} is ${page.member ?? "nobody"}, ${page.alive ? page.engine.phase.kind : "dead"}${page.engine.phase.kind === "closed" ? ` (${page.engine.phase.error.message})` : ""}, ${page.engine.received}/${page.engine.processed}, ${page.engine.outbox.size} unsent, ${JSON.stringify(page.resumptions)}${page.warnings.map((warning) => `\n  ${warning}`).join("")}`,
     );
     return [...pages, ...this.store.truth.map((entry) => JSON.stringify(entry))];
   }
@@ -215,16 +215,19 @@ class World {
 
   /** An entry is stored, now. */
   private placed(entry: Entry): void {
-    const { life, truth } = this.store;
+    const { truth, lost } = this.store;
     if (entry.type !== "sync-confirmed") return;
-    const point = truth.findLast((each) => each.type === "sync-point" && each.serial === entry.serial);
+    const point = truth.findLast((each) => each.type === "sync-point" && each.serial === entry.serial)?.offset ?? 0;
+    // What was meant in a log that was lost counts if the point is in the next as well.
+    const lives = [this.store.life];
+    for (let each = lost.length; each > 0 && point <= (lost[each - 1]?.kept ?? 0); each -= 1) lives.push(each);
     const meant = this.devices.some((device) =>
       [...device.members].some(
         ([scope, members]) =>
-          members.has(entry.member) && device.confirmed.get(scope)?.has(`${life} ${point?.offset ?? 0}`),
+          members.has(entry.member) && lives.some((life) => device.confirmed.get(scope)?.has(`${life} ${point}`)),
       ),
     );
-    if (!meant) this.fail(`sync: #${entry.offset} confirms #${point?.offset ?? 0}, which ${entry.member} did not mean`);
+    if (!meant) this.fail(`sync: #${entry.offset} confirms #${point}, which ${entry.member} did not mean`);
   }
 
   private share(_page: Page, _point: number): void {}

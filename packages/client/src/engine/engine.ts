@@ -686,7 +686,8 @@ export class Engine {
       this.open();
       return;
     }
-    if (error.code === "SESSION_ENDED") return this.end(error);
+    // The server says `CLOSED` to who has left, or was put out, before it has been told so by the log.
+    if (error.code === "SESSION_ENDED" || error.code === "CLOSED") return this.end(error);
     // A late open of a connection that we had given up took the member over. Our token is newer, so we take it back; if
     // somebody else really has the member, the server says so.
     if (!error.retryable && error.code !== "REPLACED") return this.stop(error);
