@@ -112,6 +112,8 @@ export class Device {
   readonly floors = new Map<string, Offset>();
   /** Where the knowledge of a scope begins, when it is let in anew. */
   readonly starts = new Map<string, Offset>();
+  /** Scopes of which a page was put out. */
+  readonly putOut = new Set<string>();
   readonly profiles = new Map<string, Profile>();
   /** How the pages of a scope came back. */
   readonly resumptions = new Map<string, { readonly life: number; readonly resumption: Resumption }[]>();
@@ -628,6 +630,7 @@ export class Page {
   crash(): void {
     if (!this.alive) return;
     this.alive = false;
+    if (this.wasPutOut) this.device.putOut.add(this.scope);
     this.held.clear();
     this.cancelAlarm();
     this.cancelBeat();
@@ -637,6 +640,14 @@ export class Page {
     this.device.died(this.scope);
     for (const sent of this.around.sent)
       if (sent.scope === this.scope && sent.refused === undefined) sent.orphaned = true;
+  }
+
+  /** It reported that it cannot go on, and was put out; or the session has ended. What it had is gone with it. */
+  get wasPutOut(): boolean {
+    const { phase } = this.engine;
+    return (
+      phase.kind === "closed" && (phase.error.details["how"] === "removed" || phase.error.code === "SESSION_ENDED")
+    );
   }
 
   get member(): MemberId | undefined {

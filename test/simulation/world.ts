@@ -22,7 +22,7 @@ import { checkSerials } from "../../packages/protocol/src/sync/oracle.fixture.ts
 import { Device, Page, type Profile, type Sent, type Surroundings } from "./device.ts";
 import { FloorPlay, floorFaults, guardIn, stuckFloors } from "./floors.ts";
 import { SimNode, session } from "./node.ts";
-import { type Sabotage, worldOf } from "./sabotage.ts";
+import { type Sabotage, type WorldKind, worldOf } from "./sabotage.ts";
 import { type Copy, SimStore } from "./store.ts";
 import { Generations, SyncPlay, stuckSync, takenBack } from "./sync.ts";
 
@@ -62,8 +62,14 @@ interface Tab {
   closed: boolean;
 }
 
-export const play = (seed: number, sabotage: Sabotage = "none", verbose = false): Report => {
-  const world = new World(seed, sabotage, verbose);
+/** `kind`: what there must be much of, whatever the seed says. */
+export const play = (
+  seed: number,
+  sabotage: Sabotage = "none",
+  verbose = false,
+  kind: WorldKind | undefined = worldOf[sabotage],
+): Report => {
+  const world = new World(seed, sabotage, verbose, kind);
   try {
     world.run();
   } catch (error) {
@@ -101,19 +107,20 @@ class World {
     seed: number,
     sabotage: Sabotage,
     private readonly verbose: boolean,
+    kind: WorldKind | undefined,
   ) {
     this.scheduler = new Scheduler(seed);
     const { scheduler } = this;
     this.store = new SimStore(scheduler, sabotage);
     this.contended = contending.has(sabotage) || scheduler.chance(0.2);
-    this.synced = worldOf[sabotage] !== undefined || (!this.contended && scheduler.chance(0.4));
+    this.synced = kind !== undefined || (!this.contended && scheduler.chance(0.4));
     this.floorPlay = new FloorPlay(
       scheduler,
       this.contended,
       (text) => this.note(text),
       () => this.newId(),
     );
-    this.fragile = worldOf[sabotage] === "loss" || scheduler.chance(0.15);
+    this.fragile = kind === "loss" || scheduler.chance(0.15);
     this.copies.push(this.store.copy());
     const count = this.contended || scheduler.chance(0.4) ? 2 : 1;
     const sync = {
@@ -556,7 +563,7 @@ class World {
     this.checkLost(truth);
     for (const { page, closed } of this.tabs) {
       for (const text of page.violations) this.fail(`once: ${text}`);
-      if (closed || !page.alive || this.wasRemoved(page)) continue;
+      if (closed || !page.alive || page.wasPutOut) continue;
       if (!page.live) this.fail(`resume: ${page.scope} is ${page.engine.phase.kind} long after the faults ended`);
       else this.checkPage(page, truth, state);
     }
@@ -572,13 +579,6 @@ class World {
     this.checkRestored(state);
   }
 
-  /** It reported that it cannot go on, and was put out; or the session had ended, in a log that was lost. */
-  private wasRemoved({ engine }: Page): boolean {
-    if (engine.phase.kind !== "closed") return false;
-    const { code, details } = engine.phase.error;
-    return details["how"] === "removed" || (code === "SESSION_ENDED" && this.store.life > 1);
-  }
-
   /**
    * What was acknowledged and is not there any more was sent again by who still has it; if not, somebody was told, or it had
    * been taken back.
@@ -591,7 +591,7 @@ class World {
     for (const { id, scope, command, queued, stored, storedLife, orphaned } of this.sent) {
       if (command.type !== "messages" || stored === undefined || present.has(id)) continue;
       const tab = this.tabs.find(({ page }) => page.scope === scope && page.alive);
-      if (tab === undefined || tab.closed || tab.page.engine.isOver) continue;
+      if (tab === undefined || tab.closed || this.isOver(scope)) continue;
       if (this.gone.some(({ page }) => page.scope === scope)) continue;
       // It died with its page: it was acknowledged before it was on the disk.
       if (orphaned && !queued) continue;
@@ -775,9 +775,9 @@ class World {
 
   private readonly unknown: string[] = [];
 
-  /** It was put out, and what it had is gone with it. */
   private isOver(scope: string): boolean {
-    return this.tabs.some(({ page }) => page.scope === scope && this.wasRemoved(page));
+    if (this.devices.some((device) => device.putOut.has(scope))) return true;
+    return this.tabs.some(({ page }) => page.scope === scope && page.wasPutOut);
   }
 
   private checkPage(page: Page, truth: readonly Entry[], state: SessionState): void {

@@ -200,10 +200,10 @@ export class Audience<C> {
   ): { readonly outcome: Outcome; readonly start: Offset } {
     const lowest = this.first - 1;
     if (cursor === undefined) return { outcome: { kind: "joined" }, start: this.historyStart(history, state) };
-    const { birth, offset: from, epochs = [] } = cursor;
+    const { birth, offset: from, seen = 0, epochs = [] } = cursor;
     if (birth !== state.birth)
       return { outcome: { kind: "reset", why: "birth" }, start: this.historyStart(history, state) };
-    const fork = forkOf(state.epochs, state.head, from, epochs);
+    const fork = forkOf(state.epochs, state.head, Math.max(from, seen), epochs);
     if (fork !== undefined)
       return { outcome: { kind: "reset", why: "fork", fork }, start: this.historyStart(history, state) };
     if (resume?.member === member) {
