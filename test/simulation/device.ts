@@ -89,7 +89,7 @@ export interface Surroundings {
   /** The handlers have come to a point. */
   readonly reached: (page: Page, point: Offset) => void;
   /** The shared state of a point, if it is to be had. */
-  readonly fetch: (point: SyncPoint) => AppState | undefined;
+  readonly fetch: (page: Page, point: SyncPoint) => AppState | undefined;
   /** Looks at what a page was told. */
   readonly overhear: (page: Page, frame: ServerFrame) => void;
   readonly profile: (scope: string) => Profile;
@@ -282,7 +282,7 @@ export class Page {
         fetchState: (point, done) => {
           scheduler.later(scheduler.between(1, scheduler.chance(0.1) ? 800 : 60), () => {
             if (!alive()) return;
-            const value = scheduler.chance(0.1) ? undefined : around.fetch(point);
+            const value = scheduler.chance(0.1) ? undefined : around.fetch(this, point);
             done(value === undefined ? undefined : { value });
           });
         },
@@ -476,8 +476,16 @@ export class Page {
     return sent;
   }
 
-  submit(command: MemberCommand, id: string): Sent | undefined {
-    return this.track(command, id, (settle) => this.engine.submit(command, 50, settle));
+  submit(command: MemberCommand, id: string, stored: (offset: Offset) => void = () => {}): Sent | undefined {
+    return this.track(command, id, (settle) =>
+      this.engine.submit(command, 50, {
+        ...settle,
+        stored: (where) => {
+          settle.stored(where);
+          stored(where.offset);
+        },
+      }),
+    );
   }
 
   private track(command: MemberCommand, id: string, submit: (settle: Settle) => number): Sent | undefined {

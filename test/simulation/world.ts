@@ -16,10 +16,12 @@ import {
   type SessionState,
   toRecord,
   toView,
+  type UserId,
 } from "@rostrum/protocol";
 import { Scheduler } from "@rostrum/testing";
 import { checkSerials } from "../../packages/protocol/src/sync/oracle.fixture.ts";
-import { Device, Page, type Profile, type Sent, type Surroundings } from "./device.ts";
+import { ActivityPlay, activityFaults, Confidences, stuckActivities } from "./activities.ts";
+import { type AppState, Device, Page, type Profile, type Sent, type Surroundings } from "./device.ts";
 import { FloorPlay, floorFaults, guardIn, stuckFloors } from "./floors.ts";
 import { SimNode, session } from "./node.ts";
 import { type Sabotage, type WorldKind, worldOf } from "./sabotage.ts";
@@ -54,6 +56,12 @@ const config: SessionConfig = {
   memberGrace: 120_000,
   forgetAfter: 600_000,
 };
+
+/** A state on the server, and what its sender had been told is missing in it. */
+interface Blob {
+  readonly state: AppState;
+  readonly gaps: readonly { readonly from: number; readonly to: number }[];
+}
 
 interface Tab {
   page: Page;
@@ -98,6 +106,12 @@ class World {
   /** The log is lost now and then, and an older copy takes its place. */
   private readonly fragile: boolean;
   private readonly copies: Copy[] = [];
+  /** Much is done with activities. */
+  private readonly active: boolean;
+  private readonly activityPlay: ActivityPlay;
+  private readonly confidences = new Confidences();
+  /** The shared states that were sent as a whole, by activity. */
+  private readonly blobs = new Map<number, Blob>();
   private lostAt = -Infinity;
   private readonly syncPlay: SyncPlay;
   private readonly around: Surroundings;
@@ -122,6 +136,7 @@ class World {
     );
     this.fragile = kind === "loss" || scheduler.chance(0.15);
     this.copies.push(this.store.copy());
+    this.active = kind === "activity" || (this.synced && scheduler.chance(0.3));
     const count = this.contended || scheduler.chance(0.4) ? 2 : 1;
     const sync = {
       ...config.sync,
@@ -155,13 +170,24 @@ class World {
       (text) => this.note(text),
       () => this.newId(),
     );
+    this.activityPlay = new ActivityPlay(
+      scheduler,
+      this.nodes,
+      (text) => this.note(text),
+      () => this.newId(),
+    );
     this.around = {
       latency: this.latency,
       sent: this.sent,
       believe: (_, name) => this.checkBelief(name),
       reached: (page, point) => this.share(page, point),
-      fetch: () => undefined,
-      overhear: () => {},
+      fetch: (page, point) => this.fetch(page, point.state ?? 0),
+      overhear: (page, frame) => {
+        const member =
+          frame.type === "view" && page.engine.phase.kind === "viewing" ? page.engine.phase.opened.member : page.member;
+        if (member === undefined || page.life !== this.store.life) return;
+        for (const text of this.confidences.faults(frame, member, page.device.user)) this.fail(text);
+      },
       profile: () => this.profile(),
     };
     for (let index = 0; index < scheduler.between(1, 3); index += 1) {
@@ -223,6 +249,7 @@ class World {
   /** An entry is stored, now. */
   private placed(entry: Entry): void {
     const { truth, lost } = this.store;
+    this.confidences.placed(entry, (member) => this.userOf(member));
     if (entry.type !== "sync-confirmed") return;
     const point = truth.findLast((each) => each.type === "sync-point" && each.serial === entry.serial)?.offset ?? 0;
     // What was meant in a log that was lost counts if the point is in the next as well.
@@ -237,7 +264,50 @@ class World {
     if (!meant) this.fail(`sync: #${entry.offset} confirms #${point}, which ${entry.member} did not mean`);
   }
 
-  private share(_page: Page, _point: number): void {}
+  private userOf(member: MemberId): UserId | undefined {
+    const joined = this.store.truth.findLast((entry) => entry.type === "joined" && entry.member === member);
+    return joined?.type === "joined" ? joined.user : undefined;
+  }
+
+  /** Who set a point sends its state to the server, some do; it takes a while, and its page may die over it. */
+  private share(page: Page, offset: number): void {
+    const { scheduler } = this;
+    const point = page.engine.state.sync.points.find((each) => each.offset === offset);
+    const kept = page.engine.stateAt(offset)?.state as AppState | undefined;
+    if (!this.synced || kept === undefined || point?.by !== page.member || !scheduler.chance(0.6)) return;
+    const { from = (kept.seen[0]?.[0] ?? offset + 1) - 1, seen, unrestored } = kept;
+    const state: AppState = { from, shared: offset, unrestored, seen: seen.filter(([, , secret]) => !secret) };
+    const blob = { state, gaps: [...(page.device.gaps.get(page.scope) ?? [])] };
+    scheduler.later(scheduler.between(0, 300), () => {
+      if (!page.alive) return;
+      this.note(`${page.scope} shares its state at #${offset}`);
+      page.submit({ type: "activity-start", name: "state", kind: "state", point: offset }, this.newId(), (id) => {
+        const { life } = page;
+        scheduler.later(scheduler.between(10, 1_500), () => this.upload(page, id, life, blob, 20));
+      });
+    });
+  }
+
+  private upload(page: Page, id: number, life: number, blob: Blob, tries: number): void {
+    if (!page.live || page.life !== life || life !== this.store.life) return;
+    const host = this.nodes.find((node) => node.up && node.host !== undefined)?.host;
+    if (host === undefined) {
+      if (tries > 0) this.scheduler.later(300, () => this.upload(page, id, life, blob, tries - 1));
+      return;
+    }
+    this.blobs.set(id, blob);
+    const data = { bytes: blob.state.seen.length, digest: "" };
+    host.submit({ from: null, command: { type: "activity-point", activity: id, run: id, data } });
+    host.submit({ from: null, command: { type: "activity-end", activity: id, run: id } });
+  }
+
+  private fetch(page: Page, activity: number): AppState | undefined {
+    const blob = this.blobs.get(activity);
+    if (blob === undefined) return undefined;
+    const { device, scope } = page;
+    device.gaps.set(scope, [...(device.gaps.get(scope) ?? []), ...blob.gaps]);
+    return blob.state;
+  }
 
   /** Messages that were refused, by id: with what. */
   private readonly refused = new Map<string, string>();
@@ -278,6 +348,12 @@ class World {
     if (this.contended && scheduler.chance(0.5)) return this.floorPlay.act(page);
     if (this.contended && scheduler.chance(0.15)) return this.strand(page);
     if (this.contended && scheduler.chance(0.1)) return this.duel(page);
+    if (this.active && scheduler.chance(0.3)) {
+      return this.activityPlay.act(
+        page,
+        this.tabs.flatMap((each) => (each === tab || each.closed ? [] : [each.page])),
+      );
+    }
     // Where much is done with sync points, a third of what is done is done with them, sometimes by two at once.
     if (this.synced && scheduler.chance(0.35)) {
       this.syncPlay.act(page);
@@ -362,6 +438,8 @@ class World {
     this.note(`the log is lost at #${store.head}; a copy takes its place that has #${copy.head}`);
     store.restore(copy);
     this.lostAt = scheduler.now;
+    this.confidences.lost(copy.head);
+    for (const id of this.blobs.keys()) if (id > copy.head) this.blobs.delete(id);
     while (this.copies.length > 1 && (this.copies.at(-1)?.head ?? 0) > copy.head) this.copies.pop();
     for (const node of this.nodes) {
       scheduler.later(scheduler.between(10, 1_500), () => {
@@ -682,6 +760,8 @@ class World {
         life,
       );
       for (const text of faults) this.fail(text);
+      const said = "seq" in entry && entry.by !== null ? bySeq.get(`${entry.by} ${entry.seq}`)?.command : undefined;
+      for (const text of activityFaults(state, entry, said)) this.fail(text);
       if (entry.type === "floor-granted") {
         if (entry.offset <= fence) this.fail(`one speaker: fence ${entry.offset} after ${fence}`);
         fence = entry.offset;
@@ -706,7 +786,8 @@ class World {
             : [],
         ),
       );
-      for (const text of [...stuckFloors(state, now), ...stuckSync(state, now, confirming)]) this.fail(text);
+      const stuck = [...stuckFloors(state, now), ...stuckSync(state, now, confirming), ...stuckActivities(state, now)];
+      for (const text of stuck) this.fail(text);
     }
     const here = new Set(this.tabs.flatMap(({ page }) => (page.alive ? [page.member] : [])));
     for (const { id, presence } of state.members.values()) {
