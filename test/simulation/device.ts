@@ -593,6 +593,7 @@ export class Page {
     const anew = outcome.kind === "reset" && outcome.why !== "member-unknown";
     if (outcome.kind === "joined" || anew) {
       this.device.starts.set(this.scope, start);
+      this.device.reached.delete(this.scope);
       this.device.floors.set(this.scope, head);
     }
     if ("gap" in outcome && outcome.gap !== undefined) {
