@@ -351,6 +351,9 @@ export class Page {
         };
       }
       if (kept !== undefined && !keepsState) this.handledUpTo = kept.meta.processed;
+      // What was not yet on the disk when its page died was not.
+      const reached = device.reached.get(this.scope)?.offsets ?? new Set<Offset>();
+      for (const offset of reached) if (offset > (kept?.meta.processed ?? 0)) reached.delete(offset);
       if (kept?.meta.birth !== undefined) this.life = device.lives.get(this.scope) ?? 0;
       this.engine.load(kept);
     });
@@ -600,6 +603,8 @@ export class Page {
     if (outcome.kind === "joined" || anew) {
       this.device.starts.set(this.scope, start);
       this.device.reached.delete(this.scope);
+      // What it was asked to confirm before was never for it.
+      this.handledUpTo = start;
       this.device.floors.set(this.scope, head);
     }
     if ("gap" in outcome && outcome.gap !== undefined) {
@@ -608,7 +613,6 @@ export class Page {
       this.device.floors.set(this.scope, Math.max(this.device.floors.get(this.scope) ?? 0, to));
     }
     if (!anew) return;
-    this.handledUpTo = start;
     if (!this.profile.keepsState) this.seen = [];
   }
 
