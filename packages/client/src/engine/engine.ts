@@ -615,17 +615,18 @@ export class Engine {
       return this.goBackTo(phase.back, 0);
     }
     const { sync } = this.state;
-    if (outcome.kind === "joined" || (outcome.kind === "reset" && outcome.why !== "member-unknown")) {
-      this.delivery.generation = sync.generation;
-    } else {
-      this.goBackIfMissed("gap" in outcome ? (outcome.gap?.to ?? 0) : 0);
-    }
+    const isNew = outcome.kind === "joined" || (outcome.kind === "reset" && outcome.why !== "member-unknown");
+    if (isNew) this.delivery.generation = sync.generation;
+    else this.goBackIfMissed("gap" in outcome ? (outcome.gap?.to ?? 0) : 0);
     const shared = this.options.keepsState
       ? sync.points.findLast(({ state, status }) => state !== undefined && status !== "void")
       : undefined;
     const behind = outcome.kind === "snapshot" ? outcome.gap.to : start;
-    if (shared !== undefined && shared.offset >= behind && shared.offset > this.processed) this.delivery.takeUp(shared);
+    // A newcomer's history may begin with the very point: its cursor stands there, and it has nothing yet.
+    if (shared !== undefined && shared.offset >= behind && (isNew || shared.offset > this.processed))
+      this.delivery.takeUp(shared);
     this.afterEntries();
+    this.proceed();
   }
 
   /**
