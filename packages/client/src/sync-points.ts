@@ -132,10 +132,9 @@ export class SyncPoints {
    * @throws RostrumError SYNC_UNKNOWN, SYNC_NOT_ASKED, FORBIDDEN
    */
   async confirm(point: Serial | string, data?: unknown): Promise<Stored> {
-    const { serial } = this.find(point);
     return this.host.submit({
       type: "sync-confirm",
-      serial,
+      serial: this.serialOf(point),
       ...(data === undefined ? {} : { data: this.host.payload(data) }),
     });
   }
@@ -149,9 +148,7 @@ export class SyncPoints {
    * await session.sync.restart("before the vote")
    */
   async restart(point: Serial | string, reason?: string): Promise<Stored> {
-    const { sync } = this.host.state();
-    const serial = point === sync.base.serial ? point : this.find(point).serial;
-    return this.resynchronize("restart", serial, reason);
+    return this.resynchronize("restart", this.serialOf(point), reason);
   }
 
   /** Gives up everything since the last confirmed major point; the next point gets a serial that was never used. */
@@ -260,6 +257,11 @@ export class SyncPoints {
       ...(name === undefined ? {} : { name }),
       ...(data === undefined ? {} : { data: this.host.payload(data) }),
     };
+  }
+
+  /** The server knows its serials best; names are looked up here. */
+  private serialOf(point: Serial | string): Serial {
+    return typeof point === "number" ? point : this.find(point).serial;
   }
 
   private find(point: Serial | string): SyncPoint {
