@@ -1,6 +1,9 @@
 /** Rostrum's server: sessions, floors and checkpointed resumption on the Socket.IO server you already have. */
 
 export { type ErrorCode, RostrumError } from "@rostrum/protocol";
+export { fileBlobs } from "./blobs/files.ts";
+export { memoryBlobs } from "./blobs/memory.ts";
+export type { BlobReader, BlobStore, BlobWriter } from "./blobs.ts";
 export type { FloorChair, FloorSight, Ruling } from "./floors/auto-chair.ts";
 export { type MediaAdapter, type MediaOptions, mediaFollowsFloor, type PublisherContext } from "./floors/media.ts";
 export type { FloorMove, Holder } from "./floors/moves.ts";
