@@ -1,7 +1,10 @@
 /** A server and clients over real sockets, put away after each test. */
 
+import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join as pathOf } from "node:path";
 import {
   type Client,
   type ClientOptions,
@@ -25,6 +28,13 @@ export const closing: (() => void | Promise<void>)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
+
+/** A folder for one test. */
+export const folderOf = async (): Promise<string> => {
+  const folder = await mkdtemp(pathOf(tmpdir(), "rostrum-"));
+  closing.push(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+};
 
 export const serve = async (options: Partial<SessionsOptions> = {}, port = 0): Promise<Place> => {
   const http = createServer();

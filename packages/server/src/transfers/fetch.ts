@@ -26,6 +26,7 @@ const nothing = new Uint8Array(0);
 export class Fetch {
   private busy = false;
   private stopped = false;
+  private complete = false;
   private reader: BlobReader | undefined;
   /** The reader has said that it has everything before. */
   private taken: number;
@@ -45,6 +46,11 @@ export class Fetch {
     this.upTo = Math.max(this.upTo, upTo);
     this.wake();
     return true;
+  }
+
+  /** All was sent, and this was said before its reader had heard so: it goes on from what it had said before. */
+  isLate(at: number): boolean {
+    return this.complete && at > this.taken && at <= this.at;
   }
 
   /** Something has changed: more is confirmed, or it has ended, or there is more room. */
@@ -127,6 +133,7 @@ export class Fetch {
     this.rim.send(this.at, bytes, end);
     this.at += bytes.length;
     if (!end) return;
+    this.complete = true;
     this.stop();
     this.rim.over();
   }

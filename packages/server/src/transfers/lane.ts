@@ -52,6 +52,8 @@ const busy = (what: string): RostrumError =>
 export class Lane implements Carrier {
   private readonly uploads = new Map<Offset, Upload>();
   private readonly fetches = new Map<Offset, Fetching>();
+  /** The last ones that are over: their readers may have asked for more before they heard so. */
+  private readonly fetched = new Map<Offset, Fetch>();
   private over = false;
 
   constructor(private readonly rim: LaneRim) {}
@@ -101,6 +103,8 @@ export class Lane implements Carrier {
       );
     }
     if (this.fetches.get(activity)?.fetch.raise(at, upTo) === true) return;
+    if (this.fetched.get(activity)?.isLate(at) === true) return;
+    this.fetched.delete(activity);
     this.drop(activity);
     if (this.fetches.size >= most) return this.refused(activity, busy("fetches"));
     const { session, limits, outlet } = this.rim;
@@ -166,7 +170,11 @@ export class Lane implements Carrier {
   }
 
   private forget(activity: Offset, fetch: Fetch): void {
-    if (this.fetches.get(activity)?.fetch === fetch) this.drop(activity);
+    if (this.fetches.get(activity)?.fetch !== fetch) return;
+    this.drop(activity);
+    this.fetched.set(activity, fetch);
+    const [oldest] = this.fetched.keys();
+    if (this.fetched.size > most && oldest !== undefined) this.fetched.delete(oldest);
   }
 
   private unknown(activity: Offset): RostrumError {
