@@ -13,7 +13,7 @@ import { foldFloor } from "./floors/fold.ts";
 import type { MemberId, Offset, Seq } from "./ids.ts";
 import type { Member, SessionState } from "./state.ts";
 import { maxEpochs } from "./sync/epoch.ts";
-import { foldSync, syncWithout } from "./sync/fold.ts";
+import { foldSync, syncWithout, withoutState } from "./sync/fold.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -174,8 +174,11 @@ export const foldInto = (to: Folding, entry: Entry): void => {
     case "activity-forgotten": {
       const id = entry.type === "activity-started" ? entry.offset : entry.activity;
       const activity = foldActivity(to.activities.get(id), entry, (member) => to.members.get(member)?.user);
-      if (activity === undefined) activities(to).delete(id);
-      else activities(to).set(id, activity);
+      if (activity !== undefined) activities(to).set(id, activity);
+      else if (to.activities.has(id)) {
+        activities(to).delete(id);
+        to.sync = withoutState(to.sync, id);
+      }
       return;
     }
     case "ended":
