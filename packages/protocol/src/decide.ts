@@ -415,6 +415,7 @@ const takeUp = (
       member.roles.length === resume.roles.length &&
       member.roles.every((role, index) => role === resume.roles[index]),
     ...(resume.name === undefined ? {} : { name: resume.name }),
+    ...(member.presence === "gone" ? { user: member.user } : {}),
   });
   if (member.presence !== "connected") advanceAll(to);
   // It may come back with other roles, and no longer be a chair.

@@ -65,6 +65,12 @@ const advanceSeq = (to: Folding, id: MemberId, seq: Seq): void => {
     changeMember(to, id, { confirmed: member.incarnation });
 };
 
+const connected = ({ at, offset }: Entry): Pick<Member, "presence" | "since" | "changed"> => ({
+  presence: "connected",
+  since: at,
+  changed: offset,
+});
+
 /** Applies one entry to a folding. */
 export const foldInto = (to: Folding, entry: Entry): void => {
   to.head = lastOffset(entry);
@@ -105,17 +111,14 @@ export const foldInto = (to: Folding, entry: Entry): void => {
       });
       return;
     }
-    case "resumed":
-      changeMember(to, entry.member, {
-        incarnation: entry.incarnation,
-        node: entry.node,
-        presence: "connected",
-        since: entry.at,
-        changed: entry.offset,
-        roles: entry.roles,
-        ...(entry.name === undefined ? {} : { name: entry.name }),
-      });
+    case "resumed": {
+      const { member: id, user, name, roles, node, incarnation } = entry;
+      // A view does not show who is gone.
+      if (user !== undefined && !to.members.has(id))
+        members(to).set(id, { id, user, roles, node, incarnation, confirmed: 0, ...connected(entry) });
+      changeMember(to, id, { incarnation, node, roles, ...connected(entry), ...(name === undefined ? {} : { name }) });
       return;
+    }
     case "dropped":
       changeMember(to, entry.member, { presence: "dropped", since: entry.since, changed: entry.offset });
       return;
