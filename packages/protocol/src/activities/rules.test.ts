@@ -369,6 +369,14 @@ describe("a private activity", () => {
     expect(discarded && isVisible(discarded, memberId("b"))).toBe(true);
   });
 
+  it("counts who has declined and then leaves once", () => {
+    begin(["a", "b", "c"]);
+    start("a", to("b", "c"));
+    decline("b");
+    expect(play.says("b", { type: "release" })).toBe("left");
+    expect(activity()).toMatchObject({ status: "running", declined: ["b"] });
+  });
+
   it("is interrupted and declined when one leaves who runs one and is addressed by another", () => {
     begin(["a", "b"]);
     start("a", to("b"));
