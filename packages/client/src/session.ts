@@ -239,7 +239,7 @@ export class Session<Events extends object = AnyEvents> {
     this.sync = new SyncPoints({
       ...this.seam,
       payload: (value) => this.payload(value),
-      generation: () => this.engine.generation,
+      under: () => this.engine.under(),
       keepsState: checkpoint !== undefined,
       sharing: () => this.engine.features.includes("transfers"),
       stateAt: (offset) => this.engine.stateAt(offset),

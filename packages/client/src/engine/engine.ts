@@ -350,14 +350,13 @@ export class Engine {
    */
   message(item: Item, to: readonly MemberId[] | undefined, bytes: number, settle: Settle): Seq {
     const fence = this.tenure.fenceFor(item[0], { state: this.state, self: this.member });
-    const { generation } = this.delivery;
     return this.submit(
       {
         type: "messages",
         items: [item],
         ...(to === undefined ? {} : { to }),
         ...(fence === undefined ? {} : { fence }),
-        ...(generation === 0 ? {} : { generation }),
+        ...this.under(),
       },
       bytes,
       settle,
@@ -448,9 +447,10 @@ export class Engine {
     this.effects.changed();
   }
 
-  /** The generation in which the app's state is. Commands that depend on it say so. */
-  get generation(): number {
-    return this.delivery.generation;
+  /** The generation in which the app's state is, as the commands say it that depend on it. */
+  under(): { readonly generation?: number } {
+    const { generation } = this.delivery;
+    return generation === 0 ? {} : { generation };
   }
 
   /** What a second connection shows to speak for this member; `undefined` while there is none. */
@@ -515,9 +515,9 @@ export class Engine {
     this.effects.changed();
   }
 
-  /** The last epochs of the log, as far as it was told here. */
+  /** The last epochs of the log as it is known here, by what was told or by the view. */
   private get epochs(): SessionState["epochs"] {
-    return this.state.epochs.filter(({ from }) => from <= this.received).slice(-toldEpochs);
+    return this.state.epochs.slice(-toldEpochs);
   }
 
   private opened(frame: OpenedFrame): void {
@@ -876,7 +876,11 @@ export class Engine {
     if (point === undefined || (this.confirmed.birth === birth && this.confirmed.offset >= point.offset)) return;
     this.confirmed = { birth, offset: point.offset };
     try {
-      this.submit({ type: "sync-confirm", serial: point.serial }, 64, { queued: noted, stored: noted, refused: noted });
+      this.submit({ type: "sync-confirm", serial: point.serial, ...this.under() }, 64, {
+        queued: noted,
+        stored: noted,
+        refused: noted,
+      });
     } catch {
       // No room in the outbox: the next point confirms this one too.
       this.confirmed = { birth: "", offset: 0 };
@@ -1096,7 +1100,7 @@ export class Engine {
       birth: this.birth,
       received: this.received,
       processed: this.processed,
-      generation: this.generation,
+      generation: this.delivery.generation,
       checkpoint: this.delivery.checkpoints.key,
       dropped: this.secured.dropped,
       gap: this.gap,
