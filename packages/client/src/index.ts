@@ -1,6 +1,9 @@
 /** Rostrum's client: sessions that survive drops, reloads, crashes and deploys, with floors for taking turns. */
 
 export { type ErrorCode, RostrumError } from "@rostrum/protocol";
+export type { Activities, StartOptions } from "./activities.ts";
+export type { Activity, ActivityChange } from "./activity.ts";
+export type { ActivityPoint, ActivityView } from "./activity-view.ts";
 export { type AuthContext, type Client, type ClientOptions, createClient } from "./client.ts";
 export type { AskedProposal, Dialog, DialogView, Proposal, ProposalOutcome, ProposeOptions } from "./dialog.ts";
 export type { Resumption } from "./engine/engine.ts";

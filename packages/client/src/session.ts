@@ -21,6 +21,8 @@ import {
   toPayload,
   type UserId,
 } from "@rostrum/protocol";
+import { Activities } from "./activities.ts";
+import type { ActivityChange } from "./activity.ts";
 import { sleeplessClock } from "./clock.ts";
 import { type AskedProposal, Dialog, type ProposalOutcome, type ProposeOptions } from "./dialog.ts";
 import { Engine, type Resumption } from "./engine/engine.ts";
@@ -70,6 +72,8 @@ export interface SessionEvents {
   readonly refused: (error: RostrumError, returned?: Returned) => void;
   /** Somebody proposes something, and this member is asked. Not answering in time is a refusal. */
   readonly proposal: (proposal: AskedProposal) => void;
+  /** Something happened to an activity that concerns this member, whoever did it: begun, interrupted, ended, discarded … */
+  readonly activity: (change: ActivityChange) => void;
   /** Something is wrong that stops nothing: a handler threw, storage is in memory only, a token was used elsewhere. */
   readonly warning: (error: RostrumError) => void;
   /** The session is over here. */
@@ -135,7 +139,14 @@ export interface Keeping {
 type Seam = Pick<FloorHost, "state" | "self" | "submit" | "local">;
 
 type Handler = (...args: unknown[]) => unknown;
-const own: ReadonlySet<string> = new Set<keyof SessionEvents>(["resume", "refused", "proposal", "warning", "closed"]);
+const own: ReadonlySet<string> = new Set<keyof SessionEvents>([
+  "resume",
+  "refused",
+  "proposal",
+  "activity",
+  "warning",
+  "closed",
+]);
 
 export class Session<Events extends object = AnyEvents> {
   /** Resolves when the session is live for the first time. Rejects if it is closed before. */
@@ -145,6 +156,8 @@ export class Session<Events extends object = AnyEvents> {
   readonly members: Observable<readonly MemberView[]>;
   /** How members take turns, and what is proposed at present. */
   readonly dialog: Dialog;
+  /** Named pieces of work that can be interrupted and resumed, here or on another device of the same user. */
+  readonly activities: Activities;
   readonly sync: {
     /** Sets a minor sync point: marks this place in the log under the next serial. */
     readonly minor: (data?: unknown) => Promise<SyncPoint>;
@@ -200,6 +213,12 @@ export class Session<Events extends object = AnyEvents> {
       ...this.seam,
       ask: (proposal) => this.tell("proposal", proposal),
     });
+    this.activities = new Activities({
+      ...this.seam,
+      submit: (command) => this.submit(command, measure(command, this.engine.limits.depth + 2)),
+      payload: (value) => this.payload(value),
+      tell: (change) => this.tell("activity", change),
+    });
     this.engine = new Engine(
       {
         session: sessionId(id),
@@ -244,7 +263,10 @@ export class Session<Events extends object = AnyEvents> {
           }
         },
         changed: () => this.changed(),
-        resumed: (resumption) => this.tell("resume", resumption),
+        resumed: (resumption) => {
+          if (resumption.outcome === "reset") this.activities.reset();
+          this.tell("resume", resumption);
+        },
         volatile: (from, event, args) => {
           const meta: Meta = {
             offset: 0,
@@ -605,6 +627,7 @@ export class Session<Events extends object = AnyEvents> {
 
   /** What somebody here waits for. */
   private folded(entry: Entry): void {
+    this.activities.happened(entry);
     if (entry.type === "settled") return this.dialog.happened(entry);
     if ((entry.type !== "floor-denied" && entry.type !== "floor-cancelled") || entry.member !== this.engine.member)
       return;
@@ -674,6 +697,7 @@ export class Session<Events extends object = AnyEvents> {
     }
     this.pointsSource.set(state.sync.points);
     this.dialog.update();
+    this.activities.update();
     for (const floor of this.floors.values()) floor.update();
   }
 
@@ -683,6 +707,7 @@ export class Session<Events extends object = AnyEvents> {
     this.settleReady?.reject(error);
     for (const floor of this.floors.values()) floor.close(error);
     this.dialog.close(error);
+    this.activities.close(error);
     this.tell("closed", error);
     if (this.engine.isOver) {
       this.host.gone(this as Session<never>);
