@@ -31,8 +31,14 @@ export interface ActivitiesHost extends ActivityHost {
   readonly tell: (change: ActivityChange) => void;
 }
 
-/** Hears of every entry of an activity, with what the activity has become by it; `undefined`: it is no longer there. */
-export type ActivityListener = (entry: ActivityEntry, activity: ActivityState | undefined) => void;
+/** Who follows activities more closely than apps do. */
+export interface Follower {
+  /** An entry, and what the activity has become by it; `undefined`: it is no longer there. */
+  happened(entry: ActivityEntry, activity: ActivityState | undefined): void;
+  update(): void;
+  reset(): void;
+  close(error: RostrumError): void;
+}
 
 const isOfActivity = (entry: Entry): entry is ActivityEntry => entry.type.startsWith("activity-");
 
@@ -45,7 +51,7 @@ export class Activities implements Observable<readonly ActivityView[]> {
   readonly subscribe: (listener: (value: readonly ActivityView[]) => void) => () => void;
   private readonly view: Derived<readonly ActivityView[]>;
   private readonly known = new Map<Offset, Activity>();
-  private readonly listeners = new Set<ActivityListener>();
+  private follower: Follower | undefined;
   /** As they were when last looked at, and what entries have made of them since. */
   private before: SessionState["activities"] = new Map();
   private readonly since = new Map<Offset, ActivityState | undefined>();
@@ -95,8 +101,8 @@ export class Activities implements Observable<readonly ActivityView[]> {
   // ---- for the session ----
 
   /** @internal */
-  listen(listener: ActivityListener): void {
-    this.listeners.add(listener);
+  followedBy(follower: Follower): void {
+    this.follower = follower;
   }
 
   /** @internal An entry was folded in; others of its frame may have been as well. */
@@ -118,7 +124,7 @@ export class Activities implements Observable<readonly ActivityView[]> {
       if (change !== undefined) this.host.tell(change);
       if (now === undefined) this.known.delete(id);
     }
-    for (const listener of this.listeners) listener(entry, now);
+    this.follower?.happened(entry, now);
   }
 
   /** @internal The state has changed. */
@@ -134,6 +140,7 @@ export class Activities implements Observable<readonly ActivityView[]> {
       if (state === undefined) this.known.delete(id);
     }
     this.view.changed();
+    this.follower?.update();
   }
 
   /** @internal Another log, or another branch of it: its numbers mean something else. */
@@ -142,11 +149,13 @@ export class Activities implements Observable<readonly ActivityView[]> {
     this.known.clear();
     this.since.clear();
     this.before = new Map();
+    this.follower?.reset();
   }
 
   /** @internal */
   close(error: RostrumError): void {
     for (const activity of this.known.values()) activity.close(error);
+    this.follower?.close(error);
   }
 
   private find(id: Offset): Activity | undefined {

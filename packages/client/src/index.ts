@@ -30,3 +30,13 @@ export { indexedDBStorage } from "./storage/indexeddb.ts";
 export { memoryStorage } from "./storage/memory.ts";
 export type { Storage } from "./storage/storage.ts";
 export type { Release, Tabs } from "./tabs.ts";
+export type {
+  IncomingTransfer,
+  OutgoingTransfer,
+  ReceivingProgress,
+  SendingProgress,
+  SendOptions,
+  TransferSource,
+  TransferView,
+} from "./transfer-view.ts";
+export type { Transfers } from "./transfers.ts";

@@ -29,9 +29,11 @@ import { Engine, type Resumption } from "./engine/engine.ts";
 import type { Settle, Stored } from "./engine/outbox.ts";
 import type { Kept, Transaction } from "./engine/record.ts";
 import { Floor, type FloorHost } from "./floor.ts";
-import type { Link } from "./link.ts";
+import type { Link, LinkEvents } from "./link.ts";
 import { type Observable, observable } from "./observable.ts";
 import { lostAfter, phaseOf, type Status } from "./status.ts";
+import type { IncomingTransfer, TransferSource, TransferView } from "./transfer-view.ts";
+import { Transfers } from "./transfers.ts";
 import { isOnline } from "./wake.ts";
 
 /** What comes with a message. */
@@ -74,6 +76,11 @@ export interface SessionEvents {
   readonly proposal: (proposal: AskedProposal) => void;
   /** Something happened to an activity that concerns this member, whoever did it: begun, interrupted, ended, discarded … */
   readonly activity: (change: ActivityChange) => void;
+  /**
+   * Somebody sends something to this member or to all: told once in each life of the page, as long as it is there and this
+   * member does not have all of it. (Of what is for all, it is not known who has it.)
+   */
+  readonly transfer: (incoming: IncomingTransfer) => void;
   /** Something is wrong that stops nothing: a handler threw, storage is in memory only, a token was used elsewhere. */
   readonly warning: (error: RostrumError) => void;
   /** The session is over here. */
@@ -116,11 +123,20 @@ export interface SessionOptions {
   readonly outboxCommands?: number;
   /** Most bytes that may wait here; default 8 MiB. */
   readonly outboxBytes?: number;
+  /**
+   * Asked when this member comes live and a transfer of its user is interrupted: what it is to be sent from, if the app has it
+   * (a file handle that it kept, say). Then it goes on by itself; see `transfers.outgoing`.
+   */
+  readonly transferSource?: (interrupted: TransferView) => Promise<TransferSource | undefined>;
 }
 
 /** What a session needs of its client. */
 export interface SessionHost {
   readonly link: Link;
+  /** Makes another connection, for bytes. */
+  readonly lane: (events: LinkEvents) => Link;
+  /** Milliseconds without a sign of life after which such a connection is given up. */
+  readonly silence: number;
   readonly auth: (reason: "open" | "expiring") => Promise<unknown>;
   /** Opens the device's record of the session. */
   readonly keep: (session: Session<never>) => Promise<Keeping>;
@@ -144,6 +160,7 @@ const own: ReadonlySet<string> = new Set<keyof SessionEvents>([
   "refused",
   "proposal",
   "activity",
+  "transfer",
   "warning",
   "closed",
 ]);
@@ -158,6 +175,8 @@ export class Session<Events extends object = AnyEvents> {
   readonly dialog: Dialog;
   /** Named pieces of work that can be interrupted and resumed, here or on another device of the same user. */
   readonly activities: Activities;
+  /** Bytes for others, that go on where they were after drops, reloads and crashes. */
+  readonly transfers: Transfers;
   readonly sync: {
     /** Sets a minor sync point: marks this place in the log under the next serial. */
     readonly minor: (data?: unknown) => Promise<SyncPoint>;
@@ -178,6 +197,8 @@ export class Session<Events extends object = AnyEvents> {
   private everLive = false;
   private lostTimer: ReturnType<typeof setTimeout> | undefined;
   private alarm: ReturnType<typeof setTimeout> | undefined;
+  /** Commands of our own making: whoever made one hears of its refusal, not the app. */
+  private readonly quiet = new WeakSet<MemberCommand>();
   private readonly statusSource = observable<Status>({
     network: "online",
     phase: "connecting",
@@ -219,6 +240,27 @@ export class Session<Events extends object = AnyEvents> {
       payload: (value) => this.payload(value),
       tell: (change) => this.tell("activity", change),
     });
+    this.transfers = new Transfers(
+      {
+        ...this.seam,
+        submit: (command) => {
+          this.quiet.add(command);
+          return this.submit(command, measure(command, this.engine.limits.depth + 2));
+        },
+        payload: (value) => this.payload(value),
+        session: sessionId(id),
+        limits: () => this.engine.limits,
+        pass: () => (this.engine.phase.kind === "live" ? this.engine.pass : undefined),
+        link: host.lane,
+        silence: host.silence,
+        status: this.status,
+        source: options.transferSource,
+        hears: () => (this.handlers.get("transfer")?.size ?? 0) > 0,
+        tell: (incoming) => this.tell("transfer", incoming),
+        warn: (error) => this.tell("warning", error),
+      },
+      this.activities,
+    );
     this.engine = new Engine(
       {
         session: sessionId(id),
@@ -337,6 +379,7 @@ export class Session<Events extends object = AnyEvents> {
     const call: Handler = (...args) => handler(...(args as never[]));
     const handlers = this.handlers.get(event) ?? new Set();
     this.handlers.set(event, handlers.add(call));
+    if (event === "transfer") this.transfers.update();
     return () => void handlers.delete(call);
   }
 
@@ -638,6 +681,7 @@ export class Session<Events extends object = AnyEvents> {
   private refused(error: RostrumError, command: MemberCommand): void {
     // A grant that somebody else ended first is released as it was meant to be.
     if (command.type === "floor-release" && error.code === "FLOOR_NOT_HELD") return;
+    if (this.quiet.has(command)) return;
     if (command.type !== "messages") return this.tell("refused", error);
     for (const [event, ...args] of command.items)
       this.tell("refused", error, { event, args, ...(command.to === undefined ? {} : { to: command.to }) });

@@ -788,6 +788,12 @@ export class Engine {
 
   // ---- floors ----
 
+  /** What shows another connection to be this member's. */
+  get pass(): { readonly birth: string; readonly member: MemberId; readonly token: string } | undefined {
+    const { birth, member, token } = this;
+    return birth === undefined || member === undefined || token === undefined ? undefined : { birth, member, token };
+  }
+
   /** The latest that the server's clock can show now; `undefined` before it was heard of. */
   get serverTime(): number | undefined {
     return this.tenure.serverTime(this.effects.now());
