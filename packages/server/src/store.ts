@@ -4,6 +4,7 @@
  */
 
 import type { Entry, Offset, SessionId, StateRecord, Time } from "@rostrum/protocol";
+import type { BlobStore } from "./blobs.ts";
 
 /** A place where the log may be cut, with what it weighed up to there. Retention is counted from these. */
 export interface Mark {
@@ -45,6 +46,9 @@ export interface Store {
   /** `false`: nothing outlives the process. */
   readonly durable: boolean;
 
+  /** What lies beside the logs. Closed with the store. Absent: sessions have no blobs. */
+  readonly blobs?: BlobStore;
+
   /** Kept for the store's life, at least 32 random bytes: what resume tokens are signed with. */
   secret(): Promise<Uint8Array>;
 
@@ -70,7 +74,7 @@ export interface Store {
   /** Calls back with entries that anybody appended, in order, perhaps late, perhaps in part again. Returns its undo. */
   follow(session: SessionId, on: (entries: readonly Entry[]) => void): () => void;
 
-  /** Removes the session: log, snapshot and all. */
+  /** Removes the session: its blobs, log, snapshot and all. Rejected, some of it may be there still: ask again. */
   delete(session: SessionId): Promise<void>;
 
   /** Whether a server process (by its node id) is alive. A store for one process knows only its own. */

@@ -3,18 +3,23 @@
  * that arrive while one flush is under way share the next (group commit), so that load makes flushes fuller, not slower.
  *
  * Keys: `m!…` what the folder is; `s!<session>` snapshots; `e!<session>!<offset>` one record for each appended batch.
+ * LevelDB leaves the subfolder of the blobs alone.
  */
 
 import { randomBytes } from "node:crypto";
 import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { type Entry, isControl, lastOffset, type Offset, RostrumError, type SessionId, span } from "@rostrum/protocol";
 import { ClassicLevel } from "classic-level";
 import { Packr } from "msgpackr";
+import { fileBlobs } from "../blobs/files.ts";
+import type { BlobStore } from "../blobs.ts";
 import type { Appended, Condition, Loaded, Snapshot, Store } from "../store.ts";
 import { Followers, movedTo } from "./log.ts";
 
 const format = 1;
+const blobsFolder = "blobs";
 
 /** One appended batch. `control` is the control head after it, so that the last record tells how to go on. */
 interface Batch {
@@ -69,8 +74,8 @@ const entryKey = (session: SessionId, offset: Offset): string => `e!${part(sessi
 const snapshotKey = (session: SessionId): string => `s!${part(session)}`;
 
 /**
- * A durable store in a folder of its own. The folder belongs to one process at a time; another one that opens it is
- * refused with STORE_LOCKED.
+ * A durable store in a folder of its own, blobs included. The folder belongs to one process at a time; another one that
+ * opens it is refused with STORE_LOCKED.
  *
  * @example attachSessions(io, { store: embeddedStore("./data") })
  */
@@ -78,6 +83,7 @@ export const embeddedStore = (folder: string): Store => new EmbeddedStore(folder
 
 class EmbeddedStore implements Store {
   readonly durable = true;
+  readonly blobs: BlobStore;
   private level: ClassicLevel<string, Buffer> | undefined;
   private readonly opened: Promise<Buffer>;
   private readonly heads = new Map<SessionId, Promise<Head>>();
@@ -90,10 +96,13 @@ class EmbeddedStore implements Store {
     this.opened = this.open();
     // Told to each who asks; here it must only not end the process.
     this.opened.catch(() => {});
+    // Under the same lock, and nothing is made in a folder that is not ours.
+    this.blobs = fileBlobs(join(this.folder, blobsFolder), this.opened);
   }
 
   private async open(): Promise<Buffer> {
-    const found = await readdir(this.folder).catch((): string[] => []);
+    // Blobs alone are what is left where the database was moved away.
+    const found = (await readdir(this.folder).catch((): string[] => [])).filter((name) => name !== blobsFolder);
     if (found.length > 0 && !found.includes("CURRENT"))
       throw corrupt(this.folder, `Files that are not a store's (${found.slice(0, 3).join(", ")})`);
     // Making one opens it, and opening writes; so it is made only now.
@@ -238,6 +247,8 @@ class EmbeddedStore implements Store {
 
   async delete(session: SessionId): Promise<void> {
     await this.ready();
+    // First: without a log nobody would know of them.
+    await this.blobs.removeAll(session);
     await this.flushed();
     this.heads.delete(session);
     await this.db.clear({ gte: entryKey(session, 0), lt: `e!${part(session)}!~` });
@@ -249,6 +260,8 @@ class EmbeddedStore implements Store {
     this.closed = true;
     await this.flushed();
     await this.opened.catch(() => {});
+    // Before the lock is let go.
+    await this.blobs.close();
     await this.level?.close();
   }
 

@@ -2,6 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 import { type Entry, isControl, lastOffset, type Offset, RostrumError, type SessionId, span } from "@rostrum/protocol";
+import { memoryBlobs } from "../blobs/memory.ts";
 import type { Snapshot, Store } from "../store.ts";
 import { Followers, movedTo } from "./log.ts";
 
@@ -18,6 +19,7 @@ export const memoryStore = (): Store => {
   const secret = randomBytes(32);
   const logs = new Map<SessionId, Log>();
   const followers = new Followers();
+  const blobs = memoryBlobs();
   let closed = false;
   const check = (): void => {
     if (closed) throw new RostrumError("STORE_FAILED", "The store was closed.");
@@ -35,6 +37,7 @@ export const memoryStore = (): Store => {
   };
   return {
     durable: false,
+    blobs,
     secret: async () => secret,
     load: async (session) => {
       check();
@@ -84,11 +87,13 @@ export const memoryStore = (): Store => {
     follow: (session, on) => followers.add(session, on),
     delete: async (session) => {
       check();
+      await blobs.removeAll(session);
       logs.delete(session);
     },
     close: async () => {
       closed = true;
       logs.clear();
+      await blobs.close();
     },
   };
 };
