@@ -116,6 +116,11 @@ class Download implements LaneUser {
 
   close(): void {
     clearTimeout(this.timer);
+    const { session } = this.host;
+    const { activity, received: at } = this;
+    // Nobody reads it any more.
+    if (!this.ended && this.limits !== undefined)
+      this.host.lane.send({ type: "fetch", session, activity, at, upTo: at });
     this.hooks.flowing?.(false);
   }
 

@@ -39,43 +39,51 @@ export class Incoming implements IncomingTransfer {
 
   stream({ signal }: { readonly signal?: AbortSignal } = {}): ReadableStream<Uint8Array> {
     const stop = new AbortController();
-    const aborted = (): void => stop.abort(signal?.reason);
     let bytes: AsyncGenerator<Uint8Array, void> | undefined;
-    const over = (): void => {
+    /** Nothing more is read; with a reason, it was stopped before its end. */
+    const over = (end: "done" | "failed" | undefined, reason?: unknown): void => {
+      if (bytes === undefined) return;
       signal?.removeEventListener("abort", aborted);
-      if (bytes !== undefined) this.reading = false;
+      stop.abort(reason);
+      // If it waits to be read, nobody will.
+      bytes.return().catch(() => {});
       bytes = undefined;
+      this.reading = false;
+      this.end = end;
       this.show();
+    };
+    let control: ReadableStreamDefaultController<Uint8Array> | undefined;
+    const aborted = (): void => {
+      over("failed", signal?.reason);
+      control?.error(signal?.reason);
     };
     return new ReadableStream<Uint8Array>(
       {
-        start: () => {
+        start: (controller) => {
+          signal?.throwIfAborted();
           if (this.reading)
             throw new RostrumError("USAGE", `The transfer "${this.name}" is being read already; nothing was fetched.`);
+          control = controller;
           this.reading = true;
           this.end = undefined;
           this.received = 0;
-          if (signal?.aborted === true) aborted();
-          else signal?.addEventListener("abort", aborted, { once: true });
+          signal?.addEventListener("abort", aborted, { once: true });
           bytes = this.bytes(stop.signal);
         },
         pull: async (controller) => {
           try {
             const next = await bytes?.next();
             if (next?.done === false) return controller.enqueue(next.value);
-            this.end = "done";
-            over();
+            // It may have been stopped meanwhile, and says why by itself.
+            if (bytes === undefined) return;
+            over("done");
             controller.close();
           } catch (error) {
-            this.end = "failed";
-            over();
+            over("failed", error);
             throw error;
           }
         },
-        cancel: (reason) => {
-          stop.abort(reason);
-          over();
-        },
+        cancel: (reason) => over(undefined, reason),
       },
       // Nothing is fetched before somebody reads.
       { highWaterMark: 0 },

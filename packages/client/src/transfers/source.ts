@@ -114,14 +114,14 @@ class Flowing implements Source {
 export const sourceOf = (from: TransferSource): Source => {
   if (from instanceof Blob) return inBlob(from);
   if (ArrayBuffer.isView(from)) return inMemory(new Uint8Array(from.buffer, from.byteOffset, from.byteLength));
-  if ("getReader" in from) {
+  if (typeof from === "object" && "getReader" in from) {
     const reader = from.getReader();
     return new Flowing(
       () => reader.read() as Promise<IteratorResult<Uint8Array, unknown>>,
       (reason) => reader.cancel(reason),
     );
   }
-  if (Symbol.asyncIterator in from) {
+  if (typeof from === "object" && Symbol.asyncIterator in from) {
     const iterator = from[Symbol.asyncIterator]();
     return new Flowing(
       () => iterator.next(),

@@ -25,8 +25,16 @@ export interface UploadHost extends Pick<LaneHost, "session"> {
   readonly track: (id: Offset) => Track;
 }
 
-/** Refusals by a server that is not where the log is yet, or lost its place: asked again, for so many times in a row. */
+/** Refusals of which the log says more, sooner or later: until it does, it is asked again, for so many times in a row. */
 const patience = 12;
+const told: ReadonlySet<string> = new Set([
+  "ACTIVITY_INTERRUPTED",
+  "ACTIVITY_NOT_HELD",
+  "ACTIVITY_UNKNOWN",
+  "TRANSFER_ABORTED",
+  "FRAME_INVALID",
+  "REPLACED",
+]);
 
 const runOver = (activity: Offset, run: Offset): RostrumError =>
   new RostrumError("ACTIVITY_INTERRUPTED", `Run ${run} of the transfer is over.`, { activity, run });
@@ -115,11 +123,7 @@ class Upload implements LaneUser {
   refused(error: RostrumError): void {
     this.pause();
     this.attempts += 1;
-    const mends =
-      error.retryable ||
-      ["ACTIVITY_INTERRUPTED", "ACTIVITY_NOT_HELD", "ACTIVITY_UNKNOWN", "FRAME_INVALID", "REPLACED"].includes(
-        error.code,
-      );
+    const mends = error.retryable || told.has(error.code);
     if (!mends || (!error.retryable && this.attempts > patience)) return this.fail(error);
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.ask(), backoff(this.attempts, Math.random()));
