@@ -19,6 +19,8 @@ export class SimConnection {
   deafDown = false;
   clientGone = false;
   serverGone = false;
+  /** The life of the log that the node had when it took the connection. */
+  life = 0;
   private upAt = 0;
   private downAt = 0;
 
@@ -30,6 +32,7 @@ export class SimConnection {
   ) {
     scheduler.later(latency(), () => {
       if (this.clientGone || !node.up) return this.refuse();
+      this.life = node.logLife;
       node.accept(this);
       scheduler.later(latency(), () => {
         if (!this.clientGone && !this.deafDown) end.opened();

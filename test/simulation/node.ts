@@ -9,6 +9,7 @@ import {
   parseFrame,
   type ReadFrame,
   type ServerFrame,
+  seqSpan,
   sessionId,
   toWire,
   userId,
@@ -51,9 +52,39 @@ export class SimNode {
     private readonly alive: (life: string) => boolean,
     private readonly sabotage: Sabotage,
     private readonly lives: Set<string>,
+    /** Messages that were refused, by id: with what. */
+    private readonly refused: Map<string, string>,
   ) {
     this.rate = 1 + scheduler.between(-100, 100) / 1_000_000;
     this.start();
+  }
+
+  /** The life of the log that it works on. */
+  get logLife(): number {
+    return this.store.life;
+  }
+
+  /** Which message a member sent under which number. */
+  private readonly numbered = new Map<string, string>();
+
+  private noteNumbers(seat: Seat, { seq, commands }: Extract<ReadFrame, { type: "commands" }>): void {
+    const member = this.host?.audience.memberOf(seat);
+    let next = seq;
+    for (const command of commands) {
+      if (command.type === "messages")
+        command.items.forEach(([, id], index) => this.numbered.set(`${member} ${next + index}`, String(id)));
+      next += seqSpan(command);
+    }
+  }
+
+  private noteRefusals(seats: readonly Seat[], { seq, count, error }: Extract<ServerFrame, { type: "refused" }>): void {
+    for (const seat of seats) {
+      const member = this.host?.audience.memberOf(seat);
+      for (let each = seq; each < seq + count; each += 1) {
+        const id = this.numbered.get(`${member} ${each}`);
+        if (id !== undefined) this.refused.set(id, error.code);
+      }
+    }
   }
 
   get now(): number {
@@ -76,6 +107,7 @@ export class SimNode {
     let flush: { at: number; cancel: () => void } | undefined;
     const live = new Set<Seat>();
     const send = (seats: readonly Seat[], frame: ServerFrame): void => {
+      if (frame.type === "refused") this.noteRefusals(seats, frame);
       for (const { connection } of seats) connection.down([mangle(frame, sabotage)]);
     };
     const effects: HostEffects<Seat> = {
@@ -180,6 +212,7 @@ export class SimNode {
       }
       case "commands":
         if (seat === undefined || seat.gone || host === undefined) return;
+        this.noteNumbers(seat, frame);
         return host.commands(seat, this.seqOf(seat, frame.seq), this.sabotaged(frame).commands, () => {});
       case "processed":
         if (seat !== undefined && !seat.gone) host?.audience.processed(seat, frame.offset);

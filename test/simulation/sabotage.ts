@@ -1,5 +1,7 @@
 /** Rules broken on purpose, one at a time, to see whether the simulated world notices. */
 
+import type { Engine } from "@rostrum/client/internal";
+
 export const sabotages = {
   "ack-before-durable": "the store acknowledges an append before it is on the disk",
   "skip-control-check": "an append is not conditional on the control head",
@@ -32,5 +34,11 @@ export const sabotages = {
   "ignore-the-fence": "a guarded message is accepted under a later grant than it was sent under",
   "wrong-order": "a floor grants in another order than its policy says",
 } as const;
+
+/** Breaks a rule of the client's engine. */
+export const sabotageEngine = (_engine: Engine, _sabotage: Sabotage): void => {};
+
+/** Sabotages that show only in a certain world. */
+export const worldOf: { readonly [S in Sabotage]?: "sync" | "loss" | "activity" } = {};
 
 export type Sabotage = keyof typeof sabotages | "none";

@@ -18,11 +18,13 @@ import {
   toView,
 } from "@rostrum/protocol";
 import { Scheduler } from "@rostrum/testing";
-import { Device, Page, type Sent } from "./device.ts";
+import { checkSerials } from "../../packages/protocol/src/sync/oracle.fixture.ts";
+import { Device, Page, type Profile, type Sent, type Surroundings } from "./device.ts";
 import { FloorPlay, floorFaults, guardIn, stuckFloors } from "./floors.ts";
 import { SimNode, session } from "./node.ts";
-import type { Sabotage } from "./sabotage.ts";
+import { type Sabotage, worldOf } from "./sabotage.ts";
 import { SimStore } from "./store.ts";
+import { Generations, SyncPlay, stuckSync, takenBack } from "./sync.ts";
 
 export interface Report {
   readonly seed: number;
@@ -44,7 +46,9 @@ const config: SessionConfig = {
   },
   guards: { speak: "mic", "stage:*": "stage" },
   dialog: { mode: "full-duplex", typed: ["note", "speak"], answerWithin: 5_000 },
-  roles: { member: ["emit", "volatile", "floor", "sync", "dialog"], boss: ["*"] },
+  roles: { member: ["emit", "volatile", "floor", "sync", "dialog", "activity"], boss: ["*"] },
+  sync: { ...defaultConfig.sync, confirmWithin: 5_000 },
+  activities: { ...defaultConfig.activities, most: 8, resumeWithin: 6_000 },
   history: { last: 50 },
   maxMembers: 50,
   memberGrace: 120_000,
@@ -83,6 +87,10 @@ class World {
   private readonly lives = new Set<string>();
   private calm = false;
   private readonly contended: boolean;
+  /** Much is done with sync points. */
+  private readonly synced: boolean;
+  private readonly syncPlay: SyncPlay;
+  private readonly around: Surroundings;
   private ids = 0;
 
   constructor(
@@ -94,6 +102,7 @@ class World {
     const { scheduler } = this;
     this.store = new SimStore(scheduler, sabotage);
     this.contended = contending.has(sabotage) || scheduler.chance(0.2);
+    this.synced = worldOf[sabotage] !== undefined || (!this.contended && scheduler.chance(0.4));
     this.floorPlay = new FloorPlay(
       scheduler,
       this.contended,
@@ -101,17 +110,47 @@ class World {
       () => this.newId(),
     );
     const count = this.contended || scheduler.chance(0.4) ? 2 : 1;
+    const sync = {
+      ...config.sync,
+      points: scheduler.pick([6, 64]) ?? 64,
+      exception: scheduler.pick(["tell", "restart", "restart", "remove"] as const) ?? "tell",
+    };
     const options = {
-      config: sabotaged(config, sabotage),
+      config: sabotaged({ ...config, sync }, sabotage),
       retention: { count: scheduler.pick([5, 20, 10_000]) ?? 20, bytes: 1e9, age: 1e9 },
       snapshotEvery: scheduler.pick([5, 15, 1_000]) ?? 15,
       flicker: scheduler.pick([0, 500, 2_000]) ?? 500,
     };
     for (let index = 0; index < count; index += 1) {
       this.nodes.push(
-        new SimNode(`n${index}`, scheduler, this.store, options, (life) => this.lives.has(life), sabotage, this.lives),
+        new SimNode(
+          `n${index}`,
+          scheduler,
+          this.store,
+          options,
+          (life) => this.lives.has(life),
+          sabotage,
+          this.lives,
+          this.refused,
+        ),
       );
     }
+    this.store.placed = (entry) => this.placed(entry);
+    this.syncPlay = new SyncPlay(
+      scheduler,
+      this.nodes,
+      (text) => this.note(text),
+      () => this.newId(),
+    );
+    this.around = {
+      latency: this.latency,
+      sent: this.sent,
+      believe: (_, name) => this.checkBelief(name),
+      reached: (page, point) => this.share(page, point),
+      fetch: () => undefined,
+      overhear: () => {},
+      profile: () => this.profile(),
+    };
     for (let index = 0; index < scheduler.between(1, 3); index += 1) {
       const device = new Device(scheduler, `u${index}`, sabotage);
       this.devices.push(device);
@@ -145,9 +184,47 @@ class World {
 
   private page(device: Device, remembered: string | undefined, asyncHandlers: boolean): Page {
     const route = (): SimNode => this.scheduler.pick(this.nodes.filter(({ up }) => up)) ?? (this.nodes[0] as SimNode);
-    const believe = (_: Page, name: string): void => this.checkBelief(name);
-    return new Page(device, remembered, route, this.latency, this.sent, believe, asyncHandlers, true);
+    return new Page(device, remembered, route, this.around, asyncHandlers);
   }
+
+  /** How a new tab's app is made. */
+  private profile(): Profile {
+    const { scheduler } = this;
+    if (!this.synced)
+      return {
+        keepsState: true,
+        history: { last: 50 },
+        confirms: true,
+        pointStates: 4,
+        secureMessages: 1_000,
+      };
+    return {
+      keepsState: scheduler.chance(0.85),
+      history: scheduler.chance(0.3) ? { since: "state" } : { last: scheduler.pick([5, 50]) ?? 50 },
+      confirms: scheduler.chance(0.85),
+      pointStates: scheduler.pick([1, 4]) ?? 4,
+      secureMessages: scheduler.chance(0.9) ? 1_000 : 3,
+    };
+  }
+
+  /** An entry is stored, now. */
+  private placed(entry: Entry): void {
+    const { life, truth } = this.store;
+    if (entry.type !== "sync-confirmed") return;
+    const point = truth.findLast((each) => each.type === "sync-point" && each.serial === entry.serial);
+    const meant = this.devices.some((device) =>
+      [...device.members].some(
+        ([scope, members]) =>
+          members.has(entry.member) && device.confirmed.get(scope)?.has(`${life} ${point?.offset ?? 0}`),
+      ),
+    );
+    if (!meant) this.fail(`sync: #${entry.offset} confirms #${point?.offset ?? 0}, which ${entry.member} did not mean`);
+  }
+
+  private share(_page: Page, _point: number): void {}
+
+  /** Messages that were refused, by id: with what. */
+  private readonly refused = new Map<string, string>();
 
   private openTab(device: Device, copied: string | undefined): void {
     const asyncHandlers = this.scheduler.chance(0.5);
@@ -183,12 +260,16 @@ class World {
     if (this.contended && scheduler.chance(0.5)) return this.floorPlay.act(page);
     if (this.contended && scheduler.chance(0.15)) return this.strand(page);
     if (this.contended && scheduler.chance(0.1)) return this.duel(page);
+    // Where much is done with sync points, a third of what is done is done with them, sometimes by two at once.
+    if (this.synced && scheduler.chance(0.35)) {
+      this.syncPlay.act(page);
+      if (scheduler.chance(0.15)) this.collide(page);
+      return;
+    }
     if (dice < 0.5) this.emit(page);
     else if (dice < 0.58) this.floorPlay.act(page);
-    else if (dice < 0.61) {
-      this.note(`${page.scope} sets a sync point`);
-      page.submit({ type: "sync-minor" }, this.newId());
-    } else if (dice < 0.68) {
+    else if (dice < 0.61) this.syncPlay.minor(page);
+    else if (dice < 0.68) {
       this.note(`${page.scope}: the link is cut`);
       page.link?.cut();
     } else if (dice < 0.74) {
@@ -245,6 +326,13 @@ class World {
       page.engine.abort("enough");
       this.gone.push({ page, how: "aborted" });
       tab.closed = true;
+    }
+  }
+
+  /** Several go back at once. */
+  private collide(page: Page): void {
+    for (const { page: each, closed } of this.tabs) {
+      if (!closed && each.alive && (each === page || this.scheduler.chance(0.5))) this.syncPlay.resynchronize(each);
     }
   }
 
@@ -425,7 +513,7 @@ class World {
     this.checkSent(truth);
     for (const { page, closed } of this.tabs) {
       for (const text of page.violations) this.fail(`once: ${text}`);
-      if (closed || !page.alive) continue;
+      if (closed || !page.alive || this.wasRemoved(page)) continue;
       if (!page.live) this.fail(`resume: ${page.scope} is ${page.engine.phase.kind} long after the faults ended`);
       else this.checkPage(page, truth, state);
     }
@@ -440,11 +528,21 @@ class World {
     this.checkRestored(state);
   }
 
+  /** It reported that it cannot go on, and was put out. */
+  private wasRemoved({ engine }: Page): boolean {
+    return engine.phase.kind === "closed" && engine.phase.error.details["how"] === "removed";
+  }
+
   /** Everything that can be said of the log alone. Answers the state that it folds to. */
   private checkLog(truth: readonly Entry[]): SessionState {
     let state = emptyState(session);
     const ids = new Map<string, number>();
     let fence = 0;
+    for (const text of checkSerials(truth)) this.fail(`sync: ${text}`);
+    const generations = new Generations();
+    const [byId, bySeq] = [new Map(this.sent.map((sent) => [sent.id, sent])), new Map<string, Sent>()];
+    for (const sent of this.sent) if (sent.member !== undefined) bySeq.set(`${sent.member} ${sent.seq}`, sent);
+    const { life } = this.store;
     const fences = new Map(this.sent.flatMap(({ id, fence: under }) => (under === undefined ? [] : [[id, under]])));
     for (const entry of truth) {
       if (entry.offset !== state.head + 1) this.fail(`order: #${entry.offset} follows #${state.head}`);
@@ -474,6 +572,13 @@ class World {
         });
       }
       for (const text of floorFaults(state, entry)) this.fail(text);
+      const faults = generations.faults(
+        entry,
+        (id) => byId.get(id),
+        (by, seq) => bySeq.get(`${by} ${seq}`),
+        life,
+      );
+      for (const text of faults) this.fail(text);
       if (entry.type === "floor-granted") {
         if (entry.offset <= fence) this.fail(`one speaker: fence ${entry.offset} after ${fence}`);
         fence = entry.offset;
@@ -489,7 +594,17 @@ class World {
     }
     // Where nobody has the session open, what is due waits for the next who comes.
     const atWork = this.nodes.some(({ host }) => host !== undefined);
-    if (atWork) for (const text of stuckFloors(state, Math.max(...this.nodes.map(({ now }) => now)))) this.fail(text);
+    if (atWork) {
+      const now = Math.max(...this.nodes.map((node) => node.now));
+      const confirming = new Map(
+        this.tabs.flatMap(({ page, closed }) =>
+          !closed && page.live && page.member !== undefined && page.profile.confirms
+            ? [[page.member, page.persisted] as const]
+            : [],
+        ),
+      );
+      for (const text of [...stuckFloors(state, now), ...stuckSync(state, now, confirming)]) this.fail(text);
+    }
     const here = new Set(this.tabs.flatMap(({ page }) => (page.alive ? [page.member] : [])));
     for (const { id, presence } of state.members.values()) {
       if (presence === "connected" && !here.has(id)) this.fail(`release: ${id} is gone and still counts as connected`);
@@ -535,7 +650,14 @@ class World {
       const ended = this.gone.some(({ page, how }) => page.scope === scope && how === "aborted");
       if (settled || ended) continue;
       if (!orphaned) this.fail(`once: ${id} of ${scope} was never settled`);
-      else if (queued && !stored.has(id) && command.to === undefined && command.items[0]?.[0] === "note") {
+      else if (
+        queued &&
+        !stored.has(id) &&
+        command.to === undefined &&
+        command.items[0]?.[0] === "note" &&
+        !this.refused.has(id) &&
+        !this.isOver(scope)
+      ) {
         this.fail(`once: ${id} of ${scope} was on the device's disk and is not in the log`);
       }
     }
@@ -543,31 +665,17 @@ class World {
 
   private readonly unknown: string[] = [];
 
+  /** It was put out, and what it had is gone with it. */
+  private isOver(scope: string): boolean {
+    return this.tabs.some(({ page }) => page.scope === scope && this.wasRemoved(page));
+  }
+
   private checkPage(page: Page, truth: readonly Entry[], state: SessionState): void {
-    const { engine, seen, scope } = page;
-    const { member } = page;
+    const { engine, scope, member } = page;
     if (member === undefined) return this.fail(`resume: ${scope} is live without being anybody`);
     if (engine.outbox.size > 0) this.fail(`stored: ${scope} still has ${engine.outbox.size} unconfirmed`);
-    // The app must have been given all that is visible to it, from the first it knows, once and in order.
-    const visible = truth.flatMap((entry) =>
-      entry.type === "messages" && isVisible(entry, member)
-        ? entry.items.map(([, id], index) => [entry.offset + index, String(id)] as const)
-        : [],
-    );
-    const known = new Map(seen);
-    const starts = page.from ?? seen[0]?.[0] ?? Infinity;
-    for (const [offset, id] of visible) {
-      const got = known.get(offset);
-      if (got === id) continue;
-      if (got !== undefined) this.fail(`order: ${scope} has ${got} at #${offset}, the log has ${id}`);
-      else if (offset > starts && !this.excused(page, offset))
-        this.fail(`once: ${scope} was never given #${offset} (${id})`);
-    }
-    const allowed = new Map(visible);
-    for (const [offset, id] of seen) {
-      if (allowed.get(offset) !== id && !this.otherLife(page, offset))
-        this.fail(`private: ${scope} was given #${offset} (${id}), which is not for it`);
-    }
+    if (page.profile.keepsState) this.checkState(page, truth, member);
+    else this.checkBook(page, truth, member);
     if (
       engine.received !== this.store.head &&
       truth.some(
@@ -576,19 +684,64 @@ class World {
     ) {
       this.fail(`resume: ${scope} stands at #${engine.received} of #${this.store.head}`);
     }
-    const mine = JSON.stringify(comparable(engine.state));
-    const theirs = JSON.stringify(comparable(fromRecord(toView(state))));
+    const mine = JSON.stringify(comparable(engine.state, member));
+    const theirs = JSON.stringify(comparable(fromRecord(toView(state, member)), member));
     if (mine !== theirs) this.fail(`order: ${scope} sees another state than the log:\n  ${mine}\n  ${theirs}`);
+  }
+
+  /** The app's state must be what the log holds for it and was not taken back, from where it was let in, in order. */
+  private checkState(page: Page, truth: readonly Entry[], member: MemberId): void {
+    const { scope, seen, shared, unrestored } = page;
+    const { from = seen[0]?.[0] ?? Infinity } = page.kept();
+    const given = new Map(seen.map(([offset, id]) => [offset, id]));
+    const isVoid = takenBack(truth);
+    const selves = page.device.members.get(scope) ?? new Set([member]);
+    const allowed = new Map<number, string>();
+    for (const entry of truth) {
+      if (entry.type !== "messages") continue;
+      const mine = isVisible(entry, member);
+      if (!mine && ![...selves].some((self) => isVisible(entry, self))) continue;
+      entry.items.forEach(([, id], index) => {
+        const offset = entry.offset + index;
+        allowed.set(offset, String(id));
+        const got = given.get(offset);
+        if (got !== undefined && got !== id)
+          this.fail(`order: ${scope} has ${got} at #${offset}, the log has ${String(id)}`);
+        const due = mine && got === undefined && offset > from && !isVoid(offset);
+        if (due && !(entry.to !== undefined && offset <= shared) && !this.excused(page, offset))
+          this.fail(`once: ${scope} was never given #${offset} (${String(id)})`);
+        if (got === undefined || !isVoid(offset)) return;
+        if (!unrestored.some(({ after, before }) => after < offset && offset < before))
+          this.fail(`void: ${scope} still has #${offset} (${String(id)}), which was taken back`);
+      });
+    }
+    for (const [offset, id] of seen) {
+      if (allowed.get(offset) !== id) this.fail(`private: ${scope} was given #${offset} (${id}), which is not for it`);
+    }
+  }
+
+  /** Without a state, what the app was given since its page was loaded must be all that there was. */
+  private checkBook(page: Page, truth: readonly Entry[], member: MemberId): void {
+    const { scope, seen } = page;
+    const from = seen[0]?.[0] ?? Infinity;
+    const given = new Map(seen.map(([offset, id]) => [offset, id]));
+    const isVoid = takenBack(truth);
+    for (const entry of truth) {
+      if (entry.type !== "messages" || !isVisible(entry, member)) continue;
+      entry.items.forEach(([, id], index) => {
+        const offset = entry.offset + index;
+        const got = given.get(offset);
+        if (got !== undefined && got !== id)
+          this.fail(`order: ${scope} has ${got} at #${offset}, the log has ${String(id)}`);
+        if (got === undefined && offset > from && !isVoid(offset) && !this.excused(page, offset))
+          this.fail(`once: ${scope} was never given #${offset} (${String(id)})`);
+      });
+    }
   }
 
   /** A gap that the client was told of, in this or an earlier life of the page. */
   private excused({ device, scope }: Page, offset: number): boolean {
     return (device.gaps.get(scope) ?? []).some(({ from, to }) => offset >= from && offset <= to);
-  }
-
-  /** Given to the same device under an earlier identity. */
-  private otherLife(page: Page, _offset: number): boolean {
-    return page.resumptions.some(({ outcome }) => outcome === "reset");
   }
 
   /** A server that starts now, from the snapshot and what is left of the log, must come to the same state. */
@@ -637,13 +790,20 @@ const sorted = (state: SessionState): unknown => {
 };
 
 /** What a member and the server must agree on. Offsets of what is hidden from members are not part of it. */
-const comparable = ({ birth, members, floors, sync, ended }: SessionState): unknown => ({
+const comparable = ({ birth, members, floors, sync, activities, ended }: SessionState, member: MemberId): unknown => ({
   birth,
   members: [...members.values()]
     .filter(({ presence }) => presence !== "gone")
     .map(({ id, user, roles, presence }) => ({ id, user, roles, presence }))
     .sort(byId),
   floors: [...floors].filter(([, { holders, queue }]) => holders.length + queue.length > 0).sort(),
-  sync,
+  sync: {
+    ...sync,
+    // Who has confirmed is told to who set the point.
+    points: sync.points.map(({ waiting, need, ...point }) =>
+      point.by === member ? { ...point, waiting, need } : point,
+    ),
+  },
+  activities: [...activities.values()].sort((a, b) => a.id - b.id),
   ended,
 });

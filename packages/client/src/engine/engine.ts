@@ -18,6 +18,7 @@ import {
   type History,
   type Item,
   isControl,
+  isVoid,
   type Limits,
   lastOffset,
   type MemberCommand,
@@ -252,12 +253,15 @@ export class Engine {
     if (view !== undefined) this.state = fromRecord(view);
     this.gap = meta.gap;
     this.secured.dropped = meta.dropped;
+    this.restated = meta.restated;
     const last = outbox.at(-1);
     this.nextSeq = Math.max(meta.reserved, last === undefined ? 1 : last.seq + 1);
     this.reserved = this.nextSeq + reserveStep;
     for (const { seq } of early) this.outbox.settle(seq);
     this.shelf.forgetCommands();
-    for (const { seq, command, offset } of this.shelf.load(kept)) {
+    for (const { seq, command: said, offset } of this.shelf.load(kept)) {
+      const command =
+        this.restated !== undefined && seq < this.restated.below ? madeIn(said, this.restated.generation) : said;
       const bytes = command.type === "messages" ? measure(command.items, this.limits.depth + 2) : 0;
       if (offset !== undefined) {
         this.secured.keep({ seq, offset, command, bytes });
@@ -266,8 +270,21 @@ export class Engine {
       this.outbox.add({ seq, command, bytes, sentAt: -Infinity, settle: undefined });
       this.tell(this.tenure.foresee(command));
     }
-    for (const { command, bytes, settle } of early) this.enqueue(command, bytes, settle);
     this.delivery.begin(kept);
+    // It was made before the app had any state: it belongs to what it has now.
+    for (const { command, bytes, settle } of early)
+      this.enqueue(madeIn(command, this.delivery.generation), bytes, settle);
+    this.goBackIfMissed(this.received);
+    const awaited = this.state.sync.points.find(({ offset, state }) => offset === meta.awaited && state !== undefined);
+    if (awaited !== undefined) this.delivery.takeUp(awaited);
+  }
+
+  /** The app has missed how the session went back, up to an offset. */
+  private goBackIfMissed(upTo: Offset): void {
+    const missed = this.delivery.missed(this.state.sync, upTo);
+    if (missed === undefined) return;
+    const { last, least } = missed;
+    this.delivery.goBackWith({ ...last, type: "resynchronized", at: this.state.at, by: null }, least);
   }
 
   /** There is a connection. */
@@ -535,7 +552,14 @@ export class Engine {
     const from = outcome.kind === "joined" ? frame.start : this.received;
     const other = this.member !== frame.member;
     const fresh = this.birth === undefined;
-    const reclaimed = this.reclaim(frame, other, view.sync.generation);
+    const { generation } = view.sync;
+    const fork = forkIn(outcome);
+    // What was made before there was any state belongs to the first that there is.
+    if (fresh && generation > 0) this.restate(generation, () => false);
+    if (fork !== undefined) this.restate(generation, (command) => isOfLost(command, fork));
+    const reclaimed = this.reclaim(frame, other, generation);
+    this.secured.without((offset) => isVoid(view.sync, offset));
+    this.secured.upTo(securedIn(view.sync));
     const back = this.placeOf(frame, fresh);
     if (other) this.born = view.members.get(frame.member)?.changed ?? 0;
     this.birth = frame.birth;
@@ -564,6 +588,7 @@ export class Engine {
     const anew = outcome.kind === "reset" && (outcome.why !== "member-unknown" || this.birth !== birth);
     if (anew) {
       this.tell(this.tenure.begunAnew());
+      this.confirmed = unconfirmed;
       const { checkpoints } = this.delivery;
       const fork = outcome.why === "fork" ? (outcome.fork ?? 0) : -1;
       checkpoints.forgetAfter(fork);
@@ -589,9 +614,7 @@ export class Engine {
     if (outcome.kind === "joined" || (outcome.kind === "reset" && outcome.why !== "member-unknown")) {
       this.delivery.generation = sync.generation;
     } else {
-      const missed = sync.resyncs.findLast(({ offset }) => offset <= ("gap" in outcome ? (outcome.gap?.to ?? 0) : 0));
-      if (missed !== undefined)
-        this.delivery.goBackWith({ ...missed, type: "resynchronized", at: this.state.at, by: null });
+      this.goBackIfMissed("gap" in outcome ? (outcome.gap?.to ?? 0) : 0);
     }
     const shared = this.options.keepsState
       ? sync.points.findLast(({ state, status }) => state !== undefined && status !== "void")
@@ -611,27 +634,44 @@ export class Engine {
     other: boolean,
     generation: number,
   ): { readonly reclaimed: number; readonly unsaved: Gap | undefined } {
-    const { outcome } = frame;
-    const fork =
-      outcome.kind !== "reset" || outcome.why === "member-unknown"
-        ? undefined
-        : outcome.why === "fork"
-          ? (outcome.fork ?? 0)
-          : 0;
+    const fork = forkIn(frame.outcome);
     if (this.disowned !== undefined && (fork === undefined || this.born === 0 || this.born <= fork))
       this.giveUpSent(this.disowned);
     this.disowned = undefined;
     if (fork === undefined && other) return { reclaimed: 0, unsaved: undefined };
-    const lost = this.secured.lost(other ? ({ offset }) => offset > (fork ?? 0) : ({ seq }) => seq > frame.seq);
-    if (fork !== undefined && other) this.secured.clear((seq) => void this.shelf.decided(seq));
+    const { born } = this;
+    // The seqs tell what a member has stored since it is one; behind a fork all is lost, unless it was sent again already.
+    const lost = this.secured.lost(({ seq, offset }) =>
+      fork === undefined ? seq > frame.seq && offset > born : offset > fork && (other || seq > frame.seq),
+    );
     if (lost.length > 0) {
       this.shelf.lost(lost.map(({ seq }) => seq));
       this.outbox.takeBack(lost.map((message) => again(message, generation)));
     }
-    const { dropped } = this.secured;
-    const unsaved = fork !== undefined && dropped > fork ? { from: fork + 1, to: dropped } : undefined;
-    if (fork !== undefined) this.secured.dropped = 0;
-    return { reclaimed: lost.length, unsaved };
+    const upTo = fork === undefined ? undefined : this.secured.forked(fork);
+    return {
+      reclaimed: lost.length,
+      unsaved: fork === undefined || upTo === undefined ? undefined : { from: fork + 1, to: upTo },
+    };
+  }
+
+  /** See `restate`. */
+  private restated: Meta["restated"];
+
+  /**
+   * What waits here was made of a log, or of no log, that is not the one to which it is sent. Messages and points go there all
+   * the same, under its generation; what names something that is not in it comes back to the app.
+   */
+  private restate(generation: number, isOfLost: (command: MemberCommand) => boolean): void {
+    this.restated = { below: this.nextSeq, generation };
+    for (const { seq, command } of this.outbox.all()) {
+      if (!isOfLost(command)) {
+        this.outbox.change(seq, madeIn(command, generation));
+        continue;
+      }
+      const message = "The log that this refers to was lost, and an older copy took its place; nothing was done.";
+      this.refuse(seq, new RostrumError("RESYNCHRONIZED", message, { current: generation }));
+    }
   }
 
   /** The token is on disk: only then may the server be told that it arrived, which makes the one before useless. */
@@ -719,7 +759,6 @@ export class Engine {
     this.received = upTo;
     for (const entry of foldable) {
       if (!isControl(entry)) continue;
-      this.secure(entry);
       this.tenure.folded(entry, this.member);
       this.effects.folded(entry);
     }
@@ -730,7 +769,11 @@ export class Engine {
         for (let index = 0; index < span(entry); index += 1) {
           const stored = { offset: entry.offset + index, at: entry.at };
           const outgoing = this.settled(entry.seq + index, stored.offset);
-          if (outgoing === undefined) continue;
+          if (outgoing === undefined) {
+            if (this.secured.moved(entry.seq + index, stored.offset))
+              this.shelf.stored(entry.seq + index, stored.offset);
+            continue;
+          }
           this.decided(outgoing.command);
           outgoing.settle?.stored(stored);
         }
@@ -740,6 +783,8 @@ export class Engine {
       if (this.options.keepsState && entry.type === "messages")
         this.tailBytes += measure(entry.items, this.limits.depth + 2);
     }
+    // What is settled by an entry may have come before it in the same frame.
+    for (const entry of foldable) this.secure(entry);
     this.shelf.touch();
     if (this.tenure.isDue(this.state)) this.review();
     this.afterEntries();
@@ -805,13 +850,9 @@ export class Engine {
 
   /** A confirmed major point secures what is before it; what a resynchronization voids is not to come again. */
   private secure(entry: Entry): void {
-    const { points } = this.state.sync;
-    if (entry.type === "sync-settled" && entry.outcome === "confirmed") {
-      const point = points.findLast(({ serial, status }) => serial === entry.serial && status === "confirmed");
-      if (point?.kind === "major") this.secured.upTo(point.offset);
-    } else if (entry.type === "resynchronized" && entry.kind !== "set") {
-      this.secured.without({ after: entry.to, before: entry.offset });
-    }
+    const { sync } = this.state;
+    if (entry.type === "sync-settled" && entry.outcome === "confirmed") this.secured.upTo(securedIn(sync));
+    else if (entry.type === "resynchronized") this.secured.without((offset) => isVoid(sync, offset));
   }
 
   /** Runs handlers one entry after the other; the cursor follows them. */
@@ -860,35 +901,41 @@ export class Engine {
     );
   }
 
-  /** The last confirmation that was sent. */
-  private confirmed: { readonly birth: string; readonly offset: Offset } = { birth: "", offset: 0 };
+  /** The last confirmation that was sent, and in which generation: in another it has to be sent again. */
+  private confirmed: { readonly generation: number; readonly offset: Offset } = unconfirmed;
 
   /**
    * Confirms the last point that the handlers have come to and that waits for us, and with it all before it. Where the app's
    * state is kept, it is confirmed when it is on the disk.
    */
   private confirmProcessed(): void {
-    const { member, birth = "" } = this;
+    const { member } = this;
     if (!this.options.confirms || member === undefined || this.phase.kind !== "live" || this.releasing) return;
     const upTo = this.options.keepsState && this.persistent ? this.checkpointOnDisk : this.processed;
-    const point = this.state.sync.points.findLast(
-      ({ offset, waiting }) => offset <= upTo && waiting?.includes(member) === true,
-    );
-    if (point === undefined || (this.confirmed.birth === birth && this.confirmed.offset >= point.offset)) return;
-    this.confirmed = { birth, offset: point.offset };
+    const { points, generation } = this.state.sync;
+    const point = points.findLast(({ offset, waiting }) => offset <= upTo && waiting?.includes(member) === true);
+    const { confirmed } = this;
+    if (point === undefined || (confirmed.generation === generation && confirmed.offset >= point.offset)) return;
+    this.confirmed = { generation, offset: point.offset };
+    const command: MemberCommand = {
+      type: "sync-confirm",
+      serial: point.serial,
+      ...(generation === 0 ? {} : { generation }),
+    };
     try {
-      this.submit({ type: "sync-confirm", serial: point.serial, ...this.under() }, 64, {
-        queued: noted,
-        stored: noted,
-        refused: noted,
-      });
+      this.submit(command, 64, { queued: noted, stored: noted, refused: noted });
     } catch {
       // No room in the outbox: the next point confirms this one too.
-      this.confirmed = { birth: "", offset: 0 };
+      this.confirmed = unconfirmed;
     }
   }
 
-  private checkpointOnDisk: Offset = 0;
+  /** Up to where the disk has the app's state, as it goes on now. */
+  private get checkpointOnDisk(): Offset {
+    return this.written.life === this.delivery.life ? this.written.offset : 0;
+  }
+
+  private written: { readonly life: number; readonly offset: Offset } = { life: 0, offset: 0 };
 
   // ---- going out ----
 
@@ -991,6 +1038,8 @@ export class Engine {
   }
 
   private ended = false;
+  /** Nothing of it is kept any more; a handler that finishes late must not bring something back. */
+  private wiped = false;
 
   // ---- floors ----
 
@@ -1054,9 +1103,10 @@ export class Engine {
   /** Writes what has changed as one transaction; what changes meanwhile goes into the next. */
   private persist(): void {
     if (this.committing || !this.loaded) return;
+    if (this.ended && this.wiped) return;
     if (this.ended) {
       this.shelf.wipe();
-      this.ended = false;
+      this.wiped = true;
     } else if (this.phase.kind === "closed" && this.shelf.isClean) return;
     const refusals = this.untold;
     this.untold = [];
@@ -1071,7 +1121,7 @@ export class Engine {
     if (writing === undefined) return tell();
     this.committing = true;
     const { reserved, token } = this;
-    const checkpoint = this.delivery.checkpoints.latest?.offset ?? 0;
+    const written = { life: this.delivery.life, offset: this.delivery.checkpoints.latest?.offset ?? 0 };
     this.effects.commit(writing.transaction, (error) => {
       this.committing = false;
       if (error !== undefined && this.persistent) {
@@ -1083,7 +1133,7 @@ export class Engine {
       if (token === this.token && token !== undefined) this.tokenOnDisk = true;
       if (this.persistent) for (const { settle } of writing.queued) settle?.queued();
       tell();
-      this.checkpointOnDisk = checkpoint;
+      this.written = written;
       this.confirmProcessed();
       this.flush();
       this.credit();
@@ -1104,6 +1154,8 @@ export class Engine {
       generation: this.delivery.generation,
       checkpoint: this.delivery.checkpoints.key,
       dropped: this.secured.dropped,
+      awaited: this.delivery.awaited,
+      restated: this.restated,
       gap: this.gap,
       reserved: this.reserved,
     };
@@ -1112,11 +1164,43 @@ export class Engine {
 
 const noted = (): void => {};
 
+const unconfirmed = { generation: -1, offset: 0 } as const;
+
+/** What both logs have in common, if this is another one than the client has seen. */
+const forkIn = (outcome: Outcome): Offset | undefined => {
+  if (outcome.kind !== "reset" || outcome.why === "member-unknown") return undefined;
+  return outcome.why === "fork" ? (outcome.fork ?? 0) : 0;
+};
+
+/** What is before this is secured. */
+const securedIn = ({ points }: SessionState["sync"]): Offset =>
+  points.findLast(({ kind, status }) => kind === "major" && status === "confirmed")?.offset ?? 0;
+
+/** Whether a command names something that is behind the fork, so that it means nothing, or another thing, in the log that is. */
+const isOfLost = (command: MemberCommand, fork: Offset): boolean => {
+  if ("activity" in command) return command.activity > fork || ("run" in command && command.run > fork);
+  if ("proposal" in command) return command.proposal > fork;
+  if (command.type === "activity-start") return (command.point ?? 0) > fork;
+  return command.type === "sync-confirm" || command.type === "resynchronize";
+};
+
+/** The command as if it had been made in this generation. */
+const madeIn = (command: MemberCommand, generation: number): MemberCommand => {
+  switch (command.type) {
+    case "messages":
+    case "sync-minor":
+    case "sync-major":
+    case "exception":
+      return generation === (command.generation ?? 0) ? command : { ...command, generation };
+    default:
+      return command;
+  }
+};
+
 /** It is sent under the generation that the log has now: the one under which it was sent first may be lost as well. */
 const again = ({ seq, command, bytes }: Unsecured, generation: number): Outgoing => ({
   seq,
-  command:
-    command.type === "messages" && generation !== (command.generation ?? 0) ? { ...command, generation } : command,
+  command: madeIn(command, generation),
   bytes,
   sentAt: -Infinity,
   settle: undefined,

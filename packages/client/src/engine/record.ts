@@ -39,6 +39,10 @@ export interface Meta {
   readonly generation: number;
   /** Where the newest checkpoint lies. */
   readonly checkpoint: Key | undefined;
+  /** The point whose shared state the app has still to take up. */
+  readonly awaited: Offset | undefined;
+  /** Commands with lower seqs are sent under this generation, whatever they say: see `Engine.restate`. */
+  readonly restated: { readonly below: Seq; readonly generation: number } | undefined;
   /** What the log no longer had and the app has not been told of yet. */
   readonly gap: Gap | undefined;
   /** The highest offset of an own message that is no longer kept for sending again. */
