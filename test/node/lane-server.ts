@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import { attachSessions, embeddedStore } from "@rostrum/server";
 import { Server } from "socket.io";
 
-const [folder = "", interval = "", port = "0"] = process.argv.slice(2);
+const [folder = "", port = "0", interval = ""] = process.argv.slice(2);
 const http = createServer();
 attachSessions(new Server(http), {
   store: embeddedStore(folder),

@@ -1,15 +1,12 @@
 /** Transfers over lanes, in raw frames, over real sockets and real files. */
 
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
 import { readdir, readFile, writeFile } from "node:fs/promises";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { sessionId } from "@rostrum/protocol";
 import { embeddedStore, fileBlobs, memoryBlobs, type SessionsOptions } from "@rostrum/server";
 import { describe, expect, it } from "vitest";
 import { piece } from "./piece.ts";
-import { closing, folderOf, type Place, serve } from "./place.ts";
+import { folderOf, type Place, serve, victim } from "./place.ts";
 import { digestOf, RawMember } from "./raw.ts";
 import { tapped } from "./tapped-blobs.ts";
 
@@ -160,28 +157,17 @@ describe("a transfer", () => {
 });
 
 describe("a transfer whose server is killed", () => {
-  const start = async (folder: string, port = 0): Promise<{ child: ChildProcess; url: string; port: number }> => {
-    const child = fork(new URL("./lane-server.ts", import.meta.url), [folder, String(interval), String(port)], {
-      execArgv: ["--import", "tsx", "--conditions=source"],
-    });
-    closing.push(() => void child.kill("SIGKILL"));
-    const [address] = (await once(child, "message")) as [AddressInfo];
-    return { child, url: `http://127.0.0.1:${address.port}`, port: address.port };
-  };
-
   it("goes on at its last point: no more than an interval is sent again", async () => {
-    const folder = await folderOf();
-    const first = await start(folder);
-    const a = await RawMember.join(first.url);
+    const server = await victim(new URL("./lane-server.ts", import.meta.url), await folderOf(), String(interval));
+    const a = await RawMember.join(server.url);
     const id = await a.transfer({ size: content.length });
     const lane = await a.lane();
     await lane.upload(id);
     await lane.push(id, content, 0, 3_400_000);
     await a.until(() => (a.entries("activity-point").length === 3 ? true : undefined));
-    first.child.kill("SIGKILL");
-    await once(first.child, "exit");
-    const second = await start(folder, first.port);
-    const again = await a.resume(second.url);
+    await server.kill();
+    await server.start();
+    const again = await a.resume(server.url);
     const on = await again.lane();
     expect(await on.upload(id)).toMatchObject({ at: 3 * interval });
     await on.push(id, content, 3 * interval);

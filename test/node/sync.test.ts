@@ -1,58 +1,244 @@
-/** Sync points and resynchronization from the server's side. */
+/** Sync points and resynchronization as an app sees them, over real sockets. */
 
-import { memoryStore, type Snapshot, type Store } from "@rostrum/server";
-import { expect, it } from "vitest";
-import { codeOf, serve } from "./place.ts";
-import { RawMember } from "./raw.ts";
+import { type Client, memoryStorage, type PointOutcome, type Resynchronization, type Session } from "@rostrum/client";
+import { describe, expect, it } from "vitest";
+import { behind, codeOf, join, type Place, quick, serve } from "./place.ts";
 
-const saving = (): { readonly store: Store; readonly saved: Snapshot[] } => {
-  const saved: Snapshot[] = [];
-  const store = memoryStore();
-  const snapshot: Store["snapshot"] = async (session, taken) => {
-    await store.snapshot(session, taken);
-    saved.push(taken);
-  };
-  return { saved, store: { ...store, snapshot } };
+interface App {
+  readonly client: Client;
+  readonly session: Session;
+  readonly notes: () => readonly unknown[];
+  readonly went: Resynchronization[];
+  readonly returned: unknown[];
+  /** Codes of what was refused. */
+  readonly refusals: string[];
+}
+
+const enter = async (
+  { url }: Pick<Place, "url">,
+  user: string,
+  options: { readonly storage?: ReturnType<typeof memoryStorage>; readonly confirm?: "explicit" } = {},
+): Promise<App> => {
+  let notes: unknown[] = [];
+  const went: Resynchronization[] = [];
+  const returned: unknown[] = [];
+  const refusals: string[] = [];
+  const { confirm, storage = memoryStorage() } = options;
+  const client = join(url, { user, storage, auth: () => user, heartbeat: quick });
+  const session = client.session("s", {
+    checkpoint: () => notes,
+    restore: (state: unknown[]) => {
+      notes = state;
+    },
+    ...(confirm === undefined ? {} : { confirm }),
+  });
+  session.on("note", (note: unknown) => void notes.push(note));
+  session.on("resynchronize", (resynchronization) => void went.push(resynchronization));
+  session.on("refused", (error, message) => {
+    refusals.push(error.code);
+    if (message !== undefined) returned.push(message.args[0]);
+  });
+  await session.ready;
+  return { client, session, notes: () => notes, went, returned, refusals };
 };
 
-it("sets points, and saves the state as soon as a major one is confirmed", async () => {
-  const { store, saved } = saving();
-  const { url, sessions } = await serve({ store });
-  const { sync } = sessions.get("s");
-  const a = await RawMember.join(url);
-  expect(await sync.minor({ name: "here", data: 1 })).toMatchObject({
-    serial: 1,
-    kind: "minor",
-    status: "set",
-    name: "here",
+const say = async ({ session }: App, ...notes: readonly string[]): Promise<void> => {
+  for (const note of notes) await session.emit("note", note);
+};
+
+const agree = (apps: readonly App[], notes: readonly unknown[]): Promise<void> =>
+  expect.poll(() => apps.map((app) => app.notes()), { timeout: 5_000 }).toEqual(apps.map(() => notes));
+
+const membersOf = ({ session }: App): Promise<void> => expect.poll(() => session.members.get().length).toBe(2);
+
+describe("a major point", () => {
+  it("is confirmed when all have processed what is before it", async () => {
+    const place = await serve();
+    const [a, b] = [await enter(place, "a"), await enter(place, "b")];
+    await membersOf(a);
+    await say(a, "one");
+    const result = await a.session.sync.major({ name: "chapter", data: { page: 1 } });
+    expect(result).toMatchObject({ outcome: "confirmed", point: { serial: 1, name: "chapter", data: { page: 1 } } });
+    await expect.poll(() => b.session.sync.points.get()[0]?.status).toBe("confirmed");
+    expect(await codeOf(a.session.sync.restart(0))).toBe("SYNC_SECURED");
   });
-  expect(await sync.minor({ confirm: true })).toMatchObject({ serial: 2, status: "open", waiting: [a.id] });
-  expect(saved).toHaveLength(0);
-  const point = await sync.major({ data: "slide 3", within: 20_000 });
-  expect(point).toMatchObject({ serial: 3, kind: "major", status: "open", by: null });
-  expect(await codeOf(sync.major())).toBe("SYNC_PENDING");
-  await a.command({ type: "sync-confirm", serial: 3 });
-  await expect.poll(() => saved.length).toBe(1);
-  expect(saved[0]?.state.sync.base).toEqual({ serial: 3, offset: point.offset });
-  // The log may be cut there.
-  expect(saved[0]?.marks.at(-1)?.offset).toBe(saved[0]?.state.head);
-  expect(await sync.major({ rule: "server" })).toMatchObject({ serial: 4, status: "confirmed" });
-  await expect.poll(() => saved.length).toBe(2);
+
+  it("names who is missing when its time is over", async () => {
+    const place = await serve({ sync: { confirmWithin: 100 } });
+    const [a, b] = [await enter(place, "a"), await enter(place, "b", { confirm: "explicit" })];
+    await membersOf(a);
+    const result = await a.session.sync.major();
+    expect(result).toMatchObject({ outcome: "unconfirmed", missing: [b.session.member] });
+    // It secures nothing, so one can go back behind it.
+    await a.session.sync.restart(0);
+  });
+
+  it("is confirmed by a word where the app wants to say it, and then all before it are", async () => {
+    const place = await serve();
+    const [a, b] = [await enter(place, "a"), await enter(place, "b", { confirm: "explicit" })];
+    await membersOf(a);
+    await a.session.sync.minor({ name: "first", confirm: true });
+    const result = a.session.sync.major({ name: "second" });
+    await expect.poll(() => b.session.sync.points.get().length).toBe(2);
+    await b.session.sync.confirm("second", { seen: true });
+    expect(await result).toMatchObject({ outcome: "confirmed" });
+    expect(a.session.sync.points.get().map(({ status }) => status)).toEqual(["confirmed", "confirmed"]);
+    expect(await codeOf(b.session.sync.confirm("second"))).toBe("SYNC_NOT_ASKED");
+    expect(await codeOf(b.session.sync.confirm(9))).toBe("SYNC_UNKNOWN");
+  });
+
+  it("by quorum needs half, by the server nobody", async () => {
+    const place = await serve();
+    const a = await enter(place, "a");
+    const others = [await enter(place, "b"), await enter(place, "c", { confirm: "explicit" })];
+    await expect.poll(() => a.session.members.get().length).toBe(3);
+    expect(await a.session.sync.major({ rule: "quorum" })).toMatchObject({ outcome: "confirmed" });
+    expect(await a.session.sync.major({ rule: "server" })).toMatchObject({
+      outcome: "confirmed",
+      point: { serial: 2 },
+    });
+    expect(others.length).toBe(2);
+  });
 });
 
-it("takes the session back, and on with a serial of its choice", async () => {
-  const { sessions } = await serve();
-  const session = sessions.get("s");
-  const { sync } = session;
-  await sync.major({ rule: "server" });
-  await sync.minor();
-  await session.emit("note", "void");
-  await sync.restart(2, "once more");
-  expect((await session.state()).sync).toMatchObject({ generation: 1, next: 3 });
-  expect(await codeOf(sync.restart(9))).toBe("SYNC_UNKNOWN");
-  expect(await codeOf(sync.restart(0))).toBe("SYNC_SECURED");
-  await sync.abandon();
-  expect((await session.state()).sync).toMatchObject({ generation: 2, next: 3, base: { serial: 1 } });
-  await sync.set(100);
-  expect((await sync.minor()).serial).toBe(100);
+describe("going back", () => {
+  it("takes everybody's app to the point, and what was sent since is void", async () => {
+    const place = await serve();
+    const [a, b] = [await enter(place, "a"), await enter(place, "b")];
+    await say(a, "one");
+    await say(b, "two");
+    await a.session.sync.minor({ name: "draft" });
+    await say(a, "three");
+    await say(b, "four");
+    await agree([a, b], ["one", "two", "three", "four"]);
+    await b.session.sync.restart("draft", "wrong turn");
+    await agree([a, b], ["one", "two"]);
+    expect(a.went).toMatchObject([{ kind: "restart", by: b.session.member, reason: "wrong turn", restored: "device" }]);
+    await say(a, "five");
+    await agree([a, b], ["one", "two", "five"]);
+    expect((await a.session.sync.minor()).serial).toBe(2);
+    // A newcomer is given nothing of what is void.
+    const c = await enter(place, "c");
+    await agree([c], ["one", "two", "five"]);
+  });
+
+  it("hands back what others had sent before they knew", async () => {
+    const place = await serve();
+    const proxy = await behind(place);
+    const [a, b] = [await enter(place, "a"), await enter(proxy, "b")];
+    await say(a, "one");
+    await agree([a, b], ["one"]);
+    await a.session.sync.minor({ name: "draft" });
+    await expect.poll(() => b.session.sync.points.get().length).toBe(1);
+    proxy.set({ kind: "off" });
+    await expect.poll(() => b.session.status.get().phase).not.toBe("live");
+    const late = b.session.emit("note", "late");
+    await say(a, "two");
+    await a.session.sync.restart("draft");
+    proxy.set({ kind: "ok" });
+    expect(await codeOf(late)).toBe("RESYNCHRONIZED");
+    expect([b.returned, b.refusals]).toEqual([["late"], ["RESYNCHRONIZED"]]);
+    await agree([a, b], ["one"]);
+    await say(b, "again");
+    await agree([a, b], ["one", "again"]);
+  });
+
+  it("outlives a reload, on either side of the point", async () => {
+    const place = await serve();
+    const storage = memoryStorage();
+    const a = await enter(place, "a");
+    let b = await enter(place, "b", { storage });
+    await say(b, "one");
+    await a.session.sync.minor({ name: "draft" });
+    await say(b, "two");
+    await agree([a, b], ["one", "two"]);
+    b.client.close();
+    await a.session.sync.restart("draft");
+    await say(a, "three");
+    b = await enter(place, "b", { storage });
+    await agree([a, b], ["one", "three"]);
+    b.client.close();
+    b = await enter(place, "b", { storage });
+    await agree([b], ["one", "three"]);
+    await say(b, "four");
+    await agree([a, b], ["one", "three", "four"]);
+  });
+
+  it("of two at once, what X.225 puts first stands, and the other is told", async () => {
+    const place = await serve();
+    const proxy = await behind(place);
+    const [a, b] = [await enter(place, "a"), await enter(proxy, "b")];
+    await a.session.sync.minor({ name: "first" });
+    await a.session.sync.minor({ name: "second" });
+    await expect.poll(() => b.session.sync.points.get().length).toBe(2);
+    proxy.set({ kind: "off" });
+    await expect.poll(() => b.session.status.get().phase).not.toBe("live");
+    const [higher, lower] = [b.session.sync.restart("second"), b.session.sync.restart("first")];
+    await a.session.sync.restart("second");
+    proxy.set({ kind: "ok" });
+    // The same point again changes nothing; the lower one goes before what a had asked for.
+    expect(await codeOf(higher)).toBe("SYNC_COLLISION");
+    await lower;
+    await expect.poll(() => a.session.sync.points.get().map(({ status }) => status)).toEqual(["set", "void"]);
+  });
+
+  it("for one member alone gives it the state and then the rest once more", async () => {
+    const place = await serve();
+    const [a, b] = [await enter(place, "a"), await enter(place, "b")];
+    await say(a, "one");
+    await a.session.sync.minor({ name: "draft" });
+    await say(b, "two");
+    await agree([a, b], ["one", "two"]);
+    expect(await a.session.sync.stateAt("draft")).toEqual(["one"]);
+    const again: boolean[] = [];
+    a.session.on("note", (_: unknown, meta: { replayed: boolean }) => void again.push(meta.replayed));
+    await a.session.sync.restore("draft");
+    await agree([a, b], ["one", "two"]);
+    expect(again).toEqual([true]);
+    expect(b.went).toEqual([]);
+    await say(a, "three");
+    await agree([a, b], ["one", "two", "three"]);
+  });
+
+  it("abandons a unit, or numbers anew", async () => {
+    const place = await serve();
+    const [a, b] = [await enter(place, "a"), await enter(place, "b")];
+    await membersOf(a);
+    await say(a, "one");
+    expect(await a.session.sync.major()).toMatchObject({ outcome: "confirmed" });
+    await say(b, "two");
+    await a.session.sync.minor();
+    await agree([a, b], ["one", "two"]);
+    await b.session.sync.abandon();
+    await agree([a, b], ["one"]);
+    expect((await a.session.sync.minor()).serial).toBe(3);
+    await a.session.sync.set(100);
+    expect((await a.session.sync.minor()).serial).toBe(100);
+    await agree([a, b], ["one"]);
+  });
+
+  it("follows from an exception where the server says so", async () => {
+    const place = await serve({ sync: { exception: "restart" } });
+    const [a, b] = [await enter(place, "a"), await enter(place, "b")];
+    const told: string[] = [];
+    b.session.on("exception", ({ reason }) => void told.push(reason));
+    await membersOf(a);
+    await say(a, "one");
+    expect(await a.session.sync.major()).toMatchObject({ outcome: "confirmed" });
+    await say(b, "poison");
+    await agree([a, b], ["one", "poison"]);
+    await a.session.sync.exception("cannot apply poison");
+    await agree([a, b], ["one"]);
+    expect(told).toEqual(["cannot apply poison"]);
+  });
+
+  it("ends what waited for a point that is void", async () => {
+    const place = await serve();
+    const [a, b] = [await enter(place, "a"), await enter(place, "b", { confirm: "explicit" })];
+    await membersOf(a);
+    const outcome: Promise<PointOutcome> = a.session.sync.major();
+    await expect.poll(() => b.session.sync.points.get().length).toBe(1);
+    await b.session.sync.restart(0);
+    expect((await outcome).outcome).toBe("void");
+  });
 });

@@ -3,6 +3,7 @@
 export { type ErrorCode, RostrumError } from "@rostrum/protocol";
 export { type AuthContext, type Client, type ClientOptions, createClient } from "./client.ts";
 export type { AskedProposal, Dialog, DialogView, Proposal, ProposalOutcome, ProposeOptions } from "./dialog.ts";
+export type { RestoredFrom } from "./engine/delivery.ts";
 export type { Resumption } from "./engine/engine.ts";
 export type { Stored } from "./engine/outbox.ts";
 export type { Key, Transaction } from "./engine/record.ts";
@@ -16,6 +17,7 @@ export type {
   EventHandler,
   MemberView,
   Meta,
+  Resynchronization,
   Returned,
   Sending,
   Session,
@@ -26,4 +28,5 @@ export type { Status } from "./status.ts";
 export { indexedDBStorage } from "./storage/indexeddb.ts";
 export { memoryStorage } from "./storage/memory.ts";
 export type { Storage } from "./storage/storage.ts";
+export type { MajorOptions, MinorOptions, PointOptions, PointOutcome, SyncPoints } from "./sync-points.ts";
 export type { Release, Tabs } from "./tabs.ts";

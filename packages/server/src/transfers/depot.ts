@@ -5,7 +5,7 @@
 
 import {
   type Activity,
-  audienceIn,
+  concerns,
   type Entry,
   type MemberId,
   type Offset,
@@ -282,7 +282,7 @@ export class Depot {
   private visible(id: Offset, member?: MemberId): Activity | undefined {
     const activity = this.state.activities.get(id);
     if (activity === undefined || activity.kind === "app" || this.stopped) return undefined;
-    const concerned = member === undefined || audienceIn(this.state, activity)?.includes(member) !== false;
+    const concerned = member === undefined || concerns(this.state, activity, member);
     return concerned ? activity : undefined;
   }
 
