@@ -134,6 +134,24 @@ describe("a transfer", () => {
     expect((await b.entry("activity-ended")).result).toEqual(result);
   });
 
+  it("of the state at a sync point is shared when it has ended", async () => {
+    const { url, sessions } = await serve({ activities: { interval } });
+    const [a, b] = [await RawMember.join(url), await RawMember.join(url)];
+    const point = Number(await a.command({ type: "sync-minor" }));
+    const id = Number(await a.command({ type: "activity-start", kind: "state", name: "state", point }));
+    const [out, back] = [await a.lane(), await b.lane()];
+    await out.upload(id);
+    await out.push(id, content);
+    out.finish(id, content);
+    expect(await b.entry("sync-shared")).toMatchObject({ point, activity: id });
+    expect(digestOf(await back.fetch(id))).toBe(result.digest);
+    // Its point is void: so is its state.
+    await sessions.get("s").sync.restart(0);
+    await b.entry("activity-forgotten");
+    back.send({ type: "fetch", session: "s", activity: id, at: 0, upTo: 10 });
+    expect(await back.refused(id)).toBe("ACTIVITY_UNKNOWN");
+  });
+
   it("is read on from any byte", async () => {
     const { url } = await serve({ activities: { interval } });
     const [a, b] = [await RawMember.join(url), await RawMember.join(url)];

@@ -28,6 +28,9 @@ describe("memory for bytes under way", () => {
     expect(told.slice(2)).toEqual(["c 10"]);
     credit.giveBack(a, 60);
     expect(told.slice(3)).toEqual(["a 50"]);
+    // What is left is given out in whole chunks.
+    ask(credit, b, "b", 70, 4);
+    expect(told.slice(4)).toEqual(["b 8"]);
     expect(a.held + b.held + c.held).toBe(credit.out);
   });
 

@@ -28,17 +28,18 @@ describe("how far an upload is", () => {
     expect(progress.wants(undefined, 100, 20)).toEqual({ bytes: 100, due: true });
     progress.upTo = 100;
     progress.received = progress.written = 50;
-    expect(progress.wants(undefined, 100, 20)).toEqual({ bytes: 50, due: false });
-    progress.received = progress.written = 51;
-    expect(progress.wants(undefined, 100, 20)).toEqual({ bytes: 51, due: true });
+    expect(progress.wants(undefined, 100, 20)).toEqual({ bytes: 40, due: false });
+    progress.received = progress.written = 60;
+    expect(progress.wants(undefined, 100, 20)).toEqual({ bytes: 60, due: true });
     // What is not yet on the disk takes its part of the window.
-    progress.written = 10;
-    expect(progress.wants(undefined, 100, 20)).toEqual({ bytes: 10, due: true });
+    progress.written = 30;
+    expect(progress.wants(undefined, 100, 20)).toEqual({ bytes: 20, due: true });
     expect(progress.wants(105, 100, 20)).toEqual({ bytes: 5, due: true });
     expect(progress.wants(100, 100, 20)).toEqual({ bytes: 0, due: false });
-    // A sender that has only room for less than a chunk may be waiting.
-    progress.received = 81;
-    expect(progress.wants(undefined, 100, 100).due).toBe(true);
+    progress.written = 15;
+    expect(progress.wants(undefined, 100, 20)).toEqual({ bytes: 0, due: false });
+    // A window that is smaller than a chunk is all there is.
+    expect(progress.wants(undefined, 100, 200)).toEqual({ bytes: 15, due: true });
   });
 
   it("cuts chunks at the points", () => {
