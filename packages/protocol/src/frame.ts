@@ -18,7 +18,7 @@ export const wireEvent = "rostrum";
 export const versions: readonly number[] = [1];
 
 /** Optional parts that this code offers; a session's set is the intersection (X.215: functional units). */
-export const features: readonly string[] = ["volatile", "floors", "sync", "dialog", "activities"];
+export const features: readonly string[] = ["volatile", "floors", "sync", "dialog", "activities", "transfers"];
 
 /** A position in one life of a log. */
 export interface Cursor {
@@ -139,7 +139,10 @@ export interface FinishFrame {
   readonly digest: string;
 }
 
-/** On a lane: the member wants bytes `[at, upTo)` of an activity; more than there are yet come when they are confirmed. */
+/**
+ * On a lane: the member wants bytes `[at, upTo)` of an activity; more than there are yet come when they are confirmed. None
+ * (`upTo` is `at`): it wants no more of it.
+ */
 export interface FetchFrame {
   readonly type: "fetch";
   readonly session: SessionId;

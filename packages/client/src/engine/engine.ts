@@ -596,8 +596,9 @@ export class Engine {
     const shared = this.options.keepsState
       ? sync.points.findLast(({ state, status }) => state !== undefined && status !== "void")
       : undefined;
-    const behind = outcome.kind === "snapshot" ? outcome.gap.to : start;
-    if (shared !== undefined && shared.offset >= behind && shared.offset > this.processed) this.delivery.takeUp(shared);
+    // Of what the app has, it needs no state that is older.
+    const has = outcome.kind === "snapshot" ? Math.max(outcome.gap.to, this.processed + 1) : start;
+    if (shared !== undefined && shared.offset >= has) this.delivery.takeUp(shared);
     this.afterEntries();
   }
 
