@@ -81,18 +81,8 @@ export class Fetch {
   private async step(): Promise<boolean> {
     const present = this.rim.present();
     if (this.stopped) return false;
-    if (present === undefined) {
-      this.refuse(
-        new RostrumError(
-          "TRANSFER_ABORTED",
-          `The transfer was given up, or is no longer kept; ${this.at} bytes were sent.`,
-          {
-            at: this.at,
-          },
-        ),
-      );
-      return false;
-    }
+    // Why, those who follow it are told.
+    if (present === undefined) return false;
     const stored = storedBytes(present);
     const ended = present.status === "ended";
     const length = Math.min(stored, this.upTo, this.at + this.rim.pieceBytes) - this.at;
@@ -138,7 +128,8 @@ export class Fetch {
     this.rim.over();
   }
 
-  private refuse(error: RostrumError): void {
+  /** It goes no further. */
+  refuse(error: RostrumError): void {
     if (this.stopped) return;
     this.stop();
     this.rim.refused(error);

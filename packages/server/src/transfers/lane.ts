@@ -33,8 +33,8 @@ export interface LaneRim {
   upload(activity: Offset): Upload;
   /** What a fetch needs besides its lane. */
   source(activity: Offset): Pick<FetchRim, "blob" | "blobs" | "turns">;
-  /** Calls when the activity has changed. Returns its undo. */
-  follow(activity: Offset, changed: () => void): () => void;
+  /** Calls when the activity has changed; with an error, when it is there no more. Returns its undo. */
+  follow(activity: Offset, changed: (over?: RostrumError) => void): () => void;
   /** It is a lane no more. */
   closed(): void;
 }
@@ -90,7 +90,10 @@ export class Lane implements Carrier {
 
   fetch({ activity, at, upTo }: FetchFrame): void {
     const { laneBytes } = this.rim.limits;
-    if (upTo === at) return this.drop(activity);
+    if (upTo === at) {
+      this.fetched.delete(activity);
+      return this.drop(activity);
+    }
     if (this.rim.visible(activity) === undefined) return this.refused(activity, this.unknown(activity));
     if (upTo < at || upTo - at > laneBytes) {
       this.drop(activity);
@@ -125,7 +128,10 @@ export class Lane implements Carrier {
       at,
       upTo,
     );
-    this.fetches.set(activity, { fetch, unfollow: this.rim.follow(activity, () => fetch.wake()) });
+    this.fetches.set(activity, {
+      fetch,
+      unfollow: this.rim.follow(activity, (over) => (over === undefined ? fetch.wake() : fetch.refuse(over))),
+    });
     fetch.wake();
   }
 
@@ -181,7 +187,7 @@ export class Lane implements Carrier {
   private unknown(activity: Offset): RostrumError {
     return new RostrumError(
       "ACTIVITY_UNKNOWN",
-      `There is no transfer ${activity}: it was given up, is no longer kept, or does not concern you.`,
+      `There is no such transfer (${activity}) under way: it has ended, was given up, is no longer kept, or does not concern you.`,
       { activity },
     );
   }
@@ -189,7 +195,7 @@ export class Lane implements Carrier {
   /** Only who runs it may send its bytes. */
   private refusalOf(id: Offset, run: Offset): RostrumError | undefined {
     const activity = this.rim.visible(id);
-    if (activity === undefined) return this.unknown(id);
+    if (activity === undefined || activity.status === "ended") return this.unknown(id);
     if (activity.status !== "running") {
       return new RostrumError(
         "ACTIVITY_INTERRUPTED",
