@@ -318,6 +318,8 @@ export interface ContinueFrame {
   readonly activity: Offset;
   readonly at: number;
   readonly upTo: number;
+  /** Largest piece that is welcome at present. */
+  readonly piece?: number;
 }
 
 /** Bytes that were asked for by `fetch`. `end`: there are no more. */

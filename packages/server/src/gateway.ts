@@ -175,6 +175,7 @@ export class Gateway {
     }
     switch (frame.type) {
       case "commands":
+        this.ready?.transfers?.traffic.seen();
         if (!place.pace.take(frame)) {
           const { windowCommands } = this.settings.limits;
           this.shut(

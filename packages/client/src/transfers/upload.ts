@@ -60,6 +60,8 @@ class Upload implements LaneUser {
   /** The next byte, and where what the server asked for ends; `undefined`: it has not said yet. */
   private at = 0;
   private upTo: number | undefined;
+  /** Largest piece that the server wants at present. */
+  private most = Infinity;
   private finished = false;
   private pumping = false;
   /** The server has asked for more since the pump last looked. */
@@ -108,7 +110,8 @@ class Upload implements LaneUser {
     this.ask();
   }
 
-  proceed(at: number, upTo: number): void {
+  proceed(at: number, upTo: number, piece: number = Infinity): void {
+    this.most = piece;
     // The first answer says where to go on; later ones only how far.
     if (this.upTo === undefined) {
       this.at = at;
@@ -193,7 +196,7 @@ class Upload implements LaneUser {
     if (limits === undefined || upTo === undefined || this.finished || this.settle === undefined) return false;
     if (at >= upTo && at !== this.feed.size) return false;
     // At the end that was announced, the source is asked whether it has more.
-    const piece = await this.feed.read(at, at >= upTo ? 1 : Math.min(limits.chunkBytes, upTo - at));
+    const piece = await this.feed.read(at, at >= upTo ? 1 : Math.min(limits.chunkBytes, this.most, upTo - at));
     // The lane may have been lost meanwhile, or begun anew elsewhere.
     const end = at + (piece?.length ?? 0);
     if (this.upTo === undefined || end > this.upTo || this.at !== at || this.settle === undefined) return true;

@@ -123,7 +123,7 @@ export class Depot {
       limits: this.means.limits,
       visible: (id) => this.visible(id, member),
       upload: (id) => this.upload(id),
-      source: (id) => ({ blob: this.blob(id), blobs: this.means.blobs, turns: this.means.turns }),
+      source: (id) => ({ ...this.means, blob: this.blob(id) }),
       follow: (id, changed) => this.follow(id, changed),
       closed: () => {
         const left = this.lanes.get(member)?.filter((each) => each !== lane) ?? [];

@@ -2,6 +2,7 @@
 
 import { type Activity, type Offset, RostrumError, type SessionId, storedBytes } from "@rostrum/protocol";
 import type { BlobReader, BlobStore } from "../blobs.ts";
+import type { Traffic } from "./traffic.ts";
 import type { Turns } from "./turns.ts";
 
 export interface FetchRim {
@@ -10,7 +11,7 @@ export interface FetchRim {
   readonly blob: string;
   readonly blobs: BlobStore;
   readonly turns: Turns;
-  readonly pieceBytes: number;
+  readonly traffic: Traffic;
   /** As it stands, if it concerns who reads. */
   present(): Activity | undefined;
   /** Resolves when the connection takes more. */
@@ -85,7 +86,7 @@ export class Fetch {
     if (present === undefined) return false;
     const stored = storedBytes(present);
     const ended = present.status === "ended";
-    const length = Math.min(stored, this.upTo, this.at + this.rim.pieceBytes) - this.at;
+    const length = Math.min(stored, this.upTo, this.at + this.rim.traffic.room.chunkBytes) - this.at;
     if (ended && this.at > stored) {
       this.refuse(
         new RostrumError("FRAME_INVALID", `Byte ${this.at} was asked for, and the transfer has ${stored}.`, {

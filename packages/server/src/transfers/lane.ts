@@ -32,7 +32,7 @@ export interface LaneRim {
   visible(activity: Offset): Activity | undefined;
   upload(activity: Offset): Upload;
   /** What a fetch needs besides its lane. */
-  source(activity: Offset): Pick<FetchRim, "blob" | "blobs" | "turns">;
+  source(activity: Offset): Pick<FetchRim, "blob" | "blobs" | "turns" | "traffic">;
   /** Calls when the activity has changed; with an error, when it is there no more. Returns its undo. */
   follow(activity: Offset, changed: (over?: RostrumError) => void): () => void;
   /** It is a lane no more. */
@@ -111,13 +111,12 @@ export class Lane implements Carrier {
     this.fetched.delete(activity);
     this.drop(activity);
     if (this.fetches.size >= most) return this.refused(activity, busy("fetches"));
-    const { session, limits, outlet } = this.rim;
+    const { session, outlet } = this.rim;
     const fetch = new Fetch(
       {
         ...this.rim.source(activity),
         session,
         activity,
-        pieceBytes: limits.chunkBytes,
         present: () => this.rim.visible(activity),
         clear: () => outlet.clear(),
         send: (from, bytes, end) =>
@@ -137,9 +136,9 @@ export class Lane implements Carrier {
 
   // ---- as what carries uploads ----
 
-  proceed(activity: Offset, at: number, upTo: number): void {
+  proceed(activity: Offset, at: number, upTo: number, piece: number): void {
     const { outlet, session } = this.rim;
-    outlet.send({ type: "continue", session, activity, at, upTo });
+    outlet.send({ type: "continue", session, activity, at, upTo, piece });
   }
 
   refused(activity: Offset, error: RostrumError): void {
