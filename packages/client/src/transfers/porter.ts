@@ -8,14 +8,19 @@ import {
   type Offset,
   RostrumError,
   type SessionState,
+  type TransferPoint,
 } from "@rostrum/protocol";
 import { isHere, isMine, type Sight } from "../activity-view.ts";
 import type { Stored } from "../engine/outbox.ts";
-import type { IncomingTransfer } from "../transfer-view.ts";
+import type { IncomingTransfer, TransferSource } from "../transfer-view.ts";
+import { type DownloadHooks, download } from "./download.ts";
+import { Feed } from "./feed.ts";
 import { Incoming } from "./incoming.ts";
 import { Lane, type LaneHost } from "./lane.ts";
 import { type Errand, Outgoing, type OutgoingHost, type Shown } from "./outgoing.ts";
+import { sourceOf } from "./source.ts";
 import { Track } from "./track.ts";
+import { type UploadHooks, upload } from "./upload.ts";
 
 export interface PorterHost extends Sight, LaneHost {
   readonly state: () => SessionState;
@@ -52,6 +57,7 @@ export class Porter {
       porter: host,
       lane: this.lane,
       self: () => host.self(),
+      interval: () => host.state().config.activities.interval,
       track: (id) => this.track(id),
       live: (signal) => this.live(signal),
       letGo: (id) => this.letting.get(id),
@@ -66,6 +72,23 @@ export class Porter {
     outgoing.id.then((id) => void this.claimed.add(id)).catch(() => {});
     outgoing.done.catch(() => "id" in errand && this.claimed.delete(errand.id));
     return outgoing;
+  }
+
+  /** The bytes of an activity of any kind under its present run, once. See `upload` in upload.ts. */
+  upload(
+    activity: Offset,
+    run: Offset,
+    source: TransferSource,
+    hooks: UploadHooks,
+    signal: AbortSignal,
+  ): Promise<TransferPoint> {
+    const from = sourceOf(source);
+    return upload(this.means, activity, run, new Feed(from, from.size), hooks, signal);
+  }
+
+  /** The bytes of an activity of any kind. See `download` in download.ts. */
+  download(activity: Offset, hooks: DownloadHooks, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    return download(this.means, activity, hooks, signal);
   }
 
   // ---- for the session ----
