@@ -36,7 +36,7 @@ export class Target implements AsyncDisposable {
   }
 }
 
-const reply = (child: ChildProcess): Promise<unknown> =>
+export const reply = (child: ChildProcess): Promise<unknown> =>
   new Promise((resolve, reject) => {
     const exit = (code: number | null): void => reject(new Error(`the server ended with ${code}`));
     child.once("exit", exit);

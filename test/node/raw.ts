@@ -35,6 +35,10 @@ class Raw {
     return this.heard.filter((frame): frame is Of<T> => frame.type === type);
   }
 
+  cut(): void {
+    this.socket.disconnect();
+  }
+
   send(...frames: readonly (ClientFrame | object)[]): void {
     this.socket.emit("rostrum", frames);
   }
@@ -50,14 +54,14 @@ export class RawMember extends Raw {
   private constructor(
     socket: Socket,
     readonly url: string,
+    private readonly instance: string,
   ) {
     super(socket);
   }
 
-  static async join(url: string, more: object = {}): Promise<RawMember> {
-    const member = new RawMember(await Raw.connect(url), url);
+  static async join(url: string, more: object = {}, instance: string = randomUUID()): Promise<RawMember> {
+    const member = new RawMember(await Raw.connect(url), url, instance);
     const features = ["activities", "sync"];
-    const instance = randomUUID();
     member.send({ type: "open", session: "s", versions: [1], features, required: [], instance, ...more });
     await member.until(() => member.all("opened")[0] ?? member.all("closed")[0]);
     member.seq = member.opened.seq;
@@ -78,7 +82,7 @@ export class RawMember extends Raw {
   resume(url = this.url, more: object = {}): Promise<RawMember> {
     const { birth, member, token } = this.opened;
     const offset = this.all("entries").at(-1)?.upTo ?? this.opened.head;
-    return RawMember.join(url, { cursor: { birth, offset }, resume: { member, token }, ...more });
+    return RawMember.join(url, { cursor: { birth, offset }, resume: { member, token }, ...more }, this.instance);
   }
 
   entries<T extends Entry["type"]>(type: T): readonly Extract<Entry, { type: T }>[] {
@@ -129,8 +133,11 @@ export class RawLane extends Raw {
     return lane;
   }
 
-  cut(): void {
-    this.socket.disconnect();
+  /** Resolves when the server has taken everything that was sent before. */
+  async taken(): Promise<void> {
+    const n = this.all("pong").length + 1;
+    this.send({ type: "ping", n });
+    await this.until(() => this.all("pong").find((pong) => pong.n === n));
   }
 
   refusal(activity: Offset): Of<"lane-refused"> | undefined {

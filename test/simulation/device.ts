@@ -162,7 +162,13 @@ export class Page {
         outboxCommands: 200,
         outboxBytes: 100_000,
         keepsState,
-        checkpointEvery: 5,
+        checkpointEntries: 5,
+        checkpointBytes: 10_000,
+        checkpointTime: 60_000,
+        pointStates: 4,
+        secureMessages: 1_000,
+        secureBytes: 1_000_000,
+        confirms: true,
       },
       {
         now: () => scheduler.now,
@@ -200,6 +206,9 @@ export class Page {
           this.seen = seen.map(([offset, id]) => [offset, id]);
           this.from = from;
         },
+        fetchState: (_, done) => void scheduler.later(scheduler.between(1, 50), () => alive() && done(undefined)),
+        wentBack: () => {},
+        reached: () => {},
         defer: (then) => void scheduler.later(0, () => alive() && then()),
         alarm: (at) => {
           this.cancelAlarm();
@@ -242,13 +251,13 @@ export class Page {
       const values = new Map([...(device.disk.get(this.scope) ?? [])].map(([key, value]) => [key, clone(value)]));
       let kept = readRecord(values);
       if (kept !== undefined && sabotage === "forget-what-was-refused")
-        kept = { ...kept, meta: { ...kept.meta, struck: [] } };
+        kept = { ...kept, decided: kept.decided.filter(([, offset]) => offset > 0) };
       if (kept !== undefined && sabotage === "forget-the-reserve")
         kept = { ...kept, meta: { ...kept.meta, reserved: 1 } };
-      if (kept?.meta.checkpoint !== undefined && sabotage === "replay-what-is-in-the-checkpoint") {
+      if (kept?.checkpoint !== undefined && sabotage === "replay-what-is-in-the-checkpoint") {
         kept = {
           ...kept,
-          meta: { ...kept.meta, checkpoint: { ...kept.meta.checkpoint, offset: kept.meta.checkpoint.offset - 3 } },
+          checkpoint: { ...kept.checkpoint, offset: kept.checkpoint.offset - 3 },
           tail: [...this.sabotagedTail, ...kept.tail],
         };
       }
@@ -271,9 +280,7 @@ export class Page {
 
   /** For one sabotage: entries that are in the checkpoint already. */
   private get sabotagedTail(): readonly Entry[] {
-    const state = (
-      this.device.disk.get(this.scope)?.get("meta") as { checkpoint?: { offset: Offset; state: AppState } } | undefined
-    )?.checkpoint;
+    const state = this.device.disk.get(this.scope)?.get("state") as { offset: Offset; state: AppState } | undefined;
     const last = state?.state.seen.at(-1);
     return last === undefined || state === undefined
       ? []

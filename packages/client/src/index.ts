@@ -6,6 +6,7 @@ export type { Activity, ActivityChange } from "./activity.ts";
 export type { ActivityPoint, ActivityView } from "./activity-view.ts";
 export { type AuthContext, type Client, type ClientOptions, createClient } from "./client.ts";
 export type { AskedProposal, Dialog, DialogView, Proposal, ProposalOutcome, ProposeOptions } from "./dialog.ts";
+export type { RestoredFrom } from "./engine/delivery.ts";
 export type { Resumption } from "./engine/engine.ts";
 export type { Stored } from "./engine/outbox.ts";
 export type { Key, Transaction } from "./engine/record.ts";
@@ -19,6 +20,7 @@ export type {
   EventHandler,
   MemberView,
   Meta,
+  Resynchronization,
   Returned,
   Sending,
   Session,
@@ -29,6 +31,7 @@ export type { Status } from "./status.ts";
 export { indexedDBStorage } from "./storage/indexeddb.ts";
 export { memoryStorage } from "./storage/memory.ts";
 export type { Storage } from "./storage/storage.ts";
+export type { MajorOptions, MinorOptions, PointOptions, PointOutcome, SyncPoints } from "./sync-points.ts";
 export type { Release, Tabs } from "./tabs.ts";
 export type {
   IncomingTransfer,

@@ -1,7 +1,7 @@
 /** Finds this tab's record of a session on the device, claims it, and reads it; looks after records that nobody owns. */
 
 import { RostrumError } from "@rostrum/protocol";
-import { format, type Kept, readRecord } from "./engine/record.ts";
+import { format, hasUnsent, type Kept, readRecord } from "./engine/record.ts";
 import type { Keeping } from "./session.ts";
 import type { Storage } from "./storage/storage.ts";
 import type { Release, Tabs } from "./tabs.ts";
@@ -92,7 +92,7 @@ export const claimOrphans = async (
     if (release === undefined) continue;
     try {
       const kept = readRecord(await storage.load(scope));
-      if (kept !== undefined && kept.meta.format <= format && kept.outbox.length > 0) {
+      if (kept !== undefined && kept.meta.format <= format && hasUnsent(kept)) {
         orphans.push({ kept, warnings: [], commit: (transaction) => storage.commit(scope, transaction), release });
         continue;
       }

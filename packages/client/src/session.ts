@@ -11,6 +11,7 @@ import {
   memberId,
   type Offset,
   type Presence,
+  type ResyncKind,
   RostrumError,
   type ServerFrame,
   type SessionState,
@@ -25,6 +26,7 @@ import { Activities } from "./activities.ts";
 import type { ActivityChange } from "./activity.ts";
 import { sleeplessClock } from "./clock.ts";
 import { type AskedProposal, Dialog, type ProposalOutcome, type ProposeOptions } from "./dialog.ts";
+import type { RestoredFrom } from "./engine/delivery.ts";
 import { Engine, type Resumption } from "./engine/engine.ts";
 import type { Settle, Stored } from "./engine/outbox.ts";
 import type { Kept, Transaction } from "./engine/record.ts";
@@ -32,6 +34,7 @@ import { Floor, type FloorHost } from "./floor.ts";
 import type { Link, LinkEvents } from "./link.ts";
 import { type Observable, observable } from "./observable.ts";
 import { lostAfter, phaseOf, type Status } from "./status.ts";
+import { SyncPoints } from "./sync-points.ts";
 import type { IncomingTransfer, TransferSource, TransferView } from "./transfer-view.ts";
 import { Transfers } from "./transfers.ts";
 import { isOnline } from "./wake.ts";
@@ -74,6 +77,10 @@ export interface SessionEvents {
   readonly refused: (error: RostrumError, returned?: Returned) => void;
   /** Somebody proposes something, and this member is asked. Not answering in time is a refusal. */
   readonly proposal: (proposal: AskedProposal) => void;
+  /** The session went back, and this member's app with it. */
+  readonly resynchronize: (resynchronization: Resynchronization) => void;
+  /** A member reports that it cannot go on (X.215: exception). What follows is the server's policy. */
+  readonly exception: (exception: { readonly from: MemberId; readonly reason: string }) => void;
   /** Something happened to an activity that concerns this member, whoever did it: begun, interrupted, ended, discarded … */
   readonly activity: (change: ActivityChange) => void;
   /**
@@ -85,6 +92,19 @@ export interface SessionEvents {
   readonly warning: (error: RostrumError) => void;
   /** The session is over here. */
   readonly closed: (error: RostrumError) => void;
+}
+
+/** How the session went back, and the app with it. */
+export interface Resynchronization {
+  readonly kind: ResyncKind;
+  /** Who asked for it; `null`: the server. */
+  readonly by: MemberId | null;
+  /** The offset to whose state all return; messages between it and `offset` are void. */
+  readonly to: Offset;
+  readonly offset: Offset;
+  readonly reason?: string;
+  /** Where `restore` got the app's state from; `none`: there was none to be had, and the app keeps what it has. */
+  readonly restored: RestoredFrom;
 }
 
 /** A message that was not stored. */
@@ -113,8 +133,24 @@ export interface SessionOptions {
   /** The app's state, so that a page that comes back has it before the network answers. Plain data, copied at once. */
   readonly checkpoint?: () => unknown;
   readonly restore?: (state: never) => void;
-  /** Entries after which `checkpoint` is asked; default 100. Sync points ask as well. */
-  readonly checkpointEvery?: number;
+  /**
+   * When `checkpoint` is asked: after so many entries (default 100), bytes of messages (262,144) or, with the next entry,
+   * milliseconds (30,000). A number counts entries. Sync points ask as well.
+   */
+  readonly checkpointEvery?: number | { readonly entries?: number; readonly bytes?: number; readonly time?: number };
+  /** How many of the app's states are kept on this device at sync points; default 8. */
+  readonly pointStates?: number;
+  /**
+   * Sync points that ask for it are confirmed when the handlers have come as far, and the app's state is kept on the device;
+   * `explicit`: only by `session.sync.confirm`.
+   */
+  readonly confirm?: "processed" | "explicit";
+  /**
+   * Most own messages (default 2,000) and bytes of them (2 MiB) that are kept after they were stored, until a confirmed major
+   * point secures them: should the server lose them, they are sent again. 0: none.
+   */
+  readonly secureMessages?: number;
+  readonly secureBytes?: number;
   /** What to get as a newcomer, within what the server offers. */
   readonly history?: History;
   /** Features without which not to go on. */
@@ -159,6 +195,8 @@ const own: ReadonlySet<string> = new Set<keyof SessionEvents>([
   "resume",
   "refused",
   "proposal",
+  "resynchronize",
+  "exception",
   "activity",
   "transfer",
   "warning",
@@ -173,16 +211,12 @@ export class Session<Events extends object = AnyEvents> {
   readonly members: Observable<readonly MemberView[]>;
   /** How members take turns, and what is proposed at present. */
   readonly dialog: Dialog;
+  /** Sync points: setting and confirming them, going back to them. */
+  readonly sync: SyncPoints;
   /** Named pieces of work that can be interrupted and resumed, here or on another device of the same user. */
   readonly activities: Activities;
   /** Bytes for others, that go on where they were after drops, reloads and crashes. */
   readonly transfers: Transfers;
-  readonly sync: {
-    /** Sets a minor sync point: marks this place in the log under the next serial. */
-    readonly minor: (data?: unknown) => Promise<SyncPoint>;
-    /** The listed sync points, oldest first. */
-    readonly points: Observable<readonly SyncPoint[]>;
-  };
   readonly volatile: {
     /** To those who are here now, not stored, dropped if late. Answers whether it was sent at all. */
     readonly emit: <K extends keyof Events & string>(event: K, ...args: Args<Events, K>) => boolean;
@@ -206,7 +240,6 @@ export class Session<Events extends object = AnyEvents> {
     pending: { commands: 0, bytes: 0 },
   });
   private readonly membersSource = observable<readonly MemberView[]>([]);
-  private readonly pointsSource = observable<readonly SyncPoint[]>([]);
   private settleReady: { readonly resolve: () => void; readonly reject: (error: RostrumError) => void } | undefined;
 
   constructor(
@@ -220,7 +253,6 @@ export class Session<Events extends object = AnyEvents> {
       this.settleReady = { resolve, reject };
     });
     this.ready.catch(() => {});
-    this.sync = { minor: (data) => this.setMinor(data), points: this.pointsSource };
     this.volatile = {
       emit: (event, ...args) =>
         this.engine.sendVolatile(
@@ -230,6 +262,19 @@ export class Session<Events extends object = AnyEvents> {
         ),
     };
     const { checkpoint, restore } = options;
+    const every =
+      typeof options.checkpointEvery === "number" ? { entries: options.checkpointEvery } : options.checkpointEvery;
+    this.sync = new SyncPoints({
+      ...this.seam,
+      payload: (value) => this.payload(value),
+      under: () => this.engine.under(),
+      keepsState: checkpoint !== undefined,
+      sharing: () => this.engine.features.includes("transfers"),
+      stateAt: (offset) => this.engine.stateAt(offset),
+      goBackTo: (kept) => this.engine.goBackTo(kept),
+      share: (point, state) => this.share(point, state),
+      fetch: (point) => this.fetchState(point),
+    });
     this.dialog = new Dialog({
       ...this.seam,
       ask: (proposal) => this.tell("proposal", proposal),
@@ -264,12 +309,18 @@ export class Session<Events extends object = AnyEvents> {
     this.engine = new Engine(
       {
         session: sessionId(id),
-        history: options.history,
+        history: options.history ?? (checkpoint === undefined ? undefined : { since: "state" }),
         required: options.required ?? [],
         outboxCommands: options.outboxCommands ?? 10_000,
         outboxBytes: options.outboxBytes ?? 8_388_608,
         keepsState: checkpoint !== undefined,
-        checkpointEvery: options.checkpointEvery ?? 100,
+        checkpointEntries: every?.entries ?? 100,
+        checkpointBytes: every?.bytes ?? 262_144,
+        checkpointTime: every?.time ?? 30_000,
+        pointStates: options.pointStates ?? 8,
+        secureMessages: options.secureMessages ?? 2_000,
+        secureBytes: options.secureBytes ?? 2_097_152,
+        confirms: options.confirm !== "explicit",
       },
       {
         now: this.clock,
@@ -292,7 +343,23 @@ export class Session<Events extends object = AnyEvents> {
         },
         deliver: (entry, replayed, done) => this.deliver(entry, replayed, done),
         checkpoint: () => structuredClone(checkpoint?.()),
-        restore: (state) => restore?.(state as never),
+        restore: (state) => restore?.(structuredClone(state) as never),
+        fetchState: (point, done) => {
+          this.fetchState(point).then(done, (error: unknown) => {
+            if (error instanceof RostrumError) this.tell("warning", error);
+            done(undefined);
+          });
+        },
+        wentBack: (entry, from) =>
+          this.tell("resynchronize", {
+            kind: entry.kind,
+            by: entry.by,
+            to: entry.to,
+            offset: entry.offset,
+            restored: from,
+            ...(entry.reason === undefined ? {} : { reason: entry.reason }),
+          }),
+        reached: (point) => this.sync.reached(point),
         // Not the function itself: browsers insist on being its owner.
         defer: (then) => queueMicrotask(then),
         alarm: (at) => {
@@ -594,17 +661,30 @@ export class Session<Events extends object = AnyEvents> {
     return { promise, queued, settle: settle as Settle };
   }
 
-  private async setMinor(data: unknown): Promise<SyncPoint> {
-    const stored = await this.submit(
-      { type: "sync-minor", ...(data === undefined ? {} : { data: this.payload(data) }) },
-      data === undefined ? 16 : measure(data, this.engine.limits.depth),
-    );
-    const point = this.engine.state.sync.points.find(({ offset }) => offset === stored.offset);
-    if (point === undefined)
-      throw new RostrumError("OUTCOME_UNKNOWN", "The sync point was set, but is no longer listed.", {
-        offset: stored.offset,
-      });
-    return point;
+  /** Puts the app's state at a point on the server. That it could not be done stops nothing. */
+  private share(point: Offset, state: unknown): void {
+    this.transfers.putState(point, state).catch((cause: unknown) => {
+      // A point that has become void in the meantime needs no state.
+      const error = cause instanceof RostrumError ? cause : new RostrumError("USAGE", String(cause), {}, { cause });
+      if (error.code !== "SYNC_UNKNOWN" && error.code !== "CLOSED") this.tell("warning", error);
+    });
+  }
+
+  /** Gets the app's state at a point from the server; `undefined`: none is shared there. */
+  private async fetchState({ serial, state }: SyncPoint): Promise<{ readonly value: unknown } | undefined> {
+    if (state === undefined) return undefined;
+    try {
+      return { value: await this.transfers.getState(state) };
+    } catch (cause) {
+      throw cause instanceof RostrumError
+        ? cause
+        : new RostrumError(
+            "STATE_MISSING",
+            `The state at sync point ${serial} could not be read: ${String(cause)}.`,
+            { serial },
+            { cause },
+          );
+    }
   }
 
   private tell<K extends keyof SessionEvents>(event: K, ...args: Parameters<SessionEvents[K]>): void {
@@ -672,6 +752,7 @@ export class Session<Events extends object = AnyEvents> {
   private folded(entry: Entry): void {
     this.activities.happened(entry);
     if (entry.type === "settled") return this.dialog.happened(entry);
+    if (entry.type === "exception") return this.tell("exception", { from: entry.member, reason: entry.reason });
     if ((entry.type !== "floor-denied" && entry.type !== "floor-cancelled") || entry.member !== this.engine.member)
       return;
     const { floor } = entry;
@@ -740,7 +821,7 @@ export class Session<Events extends object = AnyEvents> {
         ),
       );
     }
-    this.pointsSource.set(state.sync.points);
+    this.sync.update();
     this.dialog.update();
     this.activities.update();
     for (const floor of this.floors.values()) floor.update();
@@ -752,6 +833,7 @@ export class Session<Events extends object = AnyEvents> {
     this.settleReady?.reject(error);
     for (const floor of this.floors.values()) floor.close(error);
     this.dialog.close(error);
+    this.sync.close(error);
     this.tell("closed", error);
   }
 

@@ -85,6 +85,16 @@ export class Transfers implements Observable<readonly TransferView[]>, Follower 
   // ---- for the session ----
 
   /** @internal */
+  async putState(point: Offset, state: unknown): Promise<void> {
+    return (await this.load()).putState(point, state);
+  }
+
+  /** @internal */
+  async getState(activity: Offset): Promise<unknown> {
+    return (await this.load()).getState(activity);
+  }
+
+  /** @internal */
   happened(entry: ActivityEntry, now: ActivityState | undefined): void {
     this.porter?.happened(entry, now);
   }

@@ -46,6 +46,7 @@ export const retryable = {
   SERVER_DRAINING: true,
   SESSION_ENDED: false,
   SESSION_FULL: true,
+  STATE_MISSING: false,
   STORAGE_CORRUPT: false,
   STORAGE_FAILED: true,
   STORAGE_NEWER: false,

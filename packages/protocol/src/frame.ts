@@ -18,7 +18,7 @@ export const wireEvent = "rostrum";
 export const versions: readonly number[] = [1];
 
 /** Optional parts that this code offers; a session's set is the intersection (X.215: functional units). */
-export const features: readonly string[] = ["volatile", "floors", "sync", "dialog", "activities"];
+export const features: readonly string[] = ["volatile", "floors", "sync", "dialog", "activities", "transfers"];
 
 /** A position in one life of a log. */
 export interface Cursor {

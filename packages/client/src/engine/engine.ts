@@ -22,6 +22,7 @@ import {
   lastOffset,
   type MemberCommand,
   type MemberId,
+  measure,
   type Offset,
   type OpenedFrame,
   type Outcome,
@@ -33,13 +34,16 @@ import {
   type SessionState,
   type StoredFrame,
   span,
+  toldEpochs,
   versions,
 } from "@rostrum/protocol";
+import { Delivery, type DeliveryEffects, entryAfter } from "./delivery.ts";
 import type { HoldingNews } from "./holdings.ts";
 import { Outbox, type Outgoing, type Settle } from "./outbox.ts";
 import { type Checkpoint, format, type Gap, type Kept, type Meta, type Transaction } from "./record.ts";
 import { Shelf } from "./shelf.ts";
 import { Tenure } from "./tenure.ts";
+import { Secured, type Unsecured } from "./unsecured.ts";
 
 /** How a session came (back) to life. */
 export interface Resumption {
@@ -53,24 +57,27 @@ export interface Resumption {
   /** What the log no longer had; those entries are missing here. */
   readonly gap?: Gap;
   readonly why?: ResetReason;
+  /** The log was restored from an older copy: behind this offset it is another one. */
+  readonly fork?: Offset;
+  /** Own messages that the server had stored and lost: they were sent again. */
+  readonly reclaimed: number;
+  /** Own messages at these offsets, as they were, may be lost: they are no longer kept here. */
+  readonly unsaved?: Gap;
 }
 
-export interface EngineEffects {
+export interface EngineEffects extends DeliveryEffects {
   /** Milliseconds of a clock that never runs backwards. */
   now(): number;
   /** Sends on the present connection, if there is one. */
   send(frames: readonly ClientFrame[]): void;
   /** Stores a transaction. At most one is under way at a time. */
   commit(transaction: Transaction, done: (error: RostrumError | undefined) => void): void;
-  /** Runs the handlers for an entry; `done` when the last has finished. */
-  deliver(entry: Entry, replayed: boolean, done: () => void): void;
-  /** The app's state; only called if the options say that it keeps one here. */
-  checkpoint(): unknown;
-  restore(state: unknown): void;
   /** Runs `then` when this turn is over: what an app emits in one turn goes in one frame. */
   defer(then: () => void): void;
   /** The engine's only alarm; `Infinity` clears it. `wake` is due then. */
   alarm(at: number): void;
+  /** The handlers have come to a sync point, and the app's state as of it is kept. */
+  reached(point: Offset): void;
   /** Something that can be seen from outside has changed. */
   changed(): void;
   resumed(resumption: Resumption): void;
@@ -101,8 +108,17 @@ export interface EngineOptions {
   readonly outboxBytes: number;
   /** Whether the app gives its state to be kept here; then entries since then are kept as well. */
   readonly keepsState: boolean;
-  /** Entries after which the app's state is asked for. */
-  readonly checkpointEvery: number;
+  /** After so many entries, bytes or milliseconds the app's state is asked for. */
+  readonly checkpointEntries: number;
+  readonly checkpointBytes: number;
+  readonly checkpointTime: number;
+  /** How many of the app's states are kept at sync points. */
+  readonly pointStates: number;
+  /** Most own messages and bytes that are kept until a major point secures them. */
+  readonly secureMessages: number;
+  readonly secureBytes: number;
+  /** Confirms sync points by itself when the handlers have come as far and the app's state is kept. */
+  readonly confirms: boolean;
 }
 
 /** Where the engine stands. The phases exclude one another, so they are one value. */
@@ -118,6 +134,10 @@ export type Phase =
       readonly opened: OpenedFrame;
       readonly from: Offset;
       readonly resent: number;
+      readonly reclaimed: number;
+      readonly unsaved: Gap | undefined;
+      /** The checkpoint from which the app goes on, in a log that was restored. */
+      readonly back: Checkpoint | undefined;
       replayed: number;
     }
   | { readonly kind: "live" }
@@ -127,28 +147,23 @@ export type Phase =
 const openWithin = 20_000;
 const reserveStep = 10_000;
 
-interface Received {
-  readonly entry: Entry;
-  /** Which life of the log it belongs to, as this client counts them. */
-  readonly life: number;
-  readonly replayed: boolean;
-}
-
 export class Engine {
   phase: Phase = { kind: "loading" };
   state: SessionState;
   member: MemberId | undefined;
   limits: Limits = defaultLimits;
+  /** What the server offers besides. */
+  features: readonly string[] = [];
   readonly outbox: Outbox = new Outbox();
   /** Told up to here. */
   received: Offset = 0;
-  /** The handlers have run up to here. */
-  processed: Offset = 0;
-
   private instance: string;
   private token: string | undefined;
   private birth: string | undefined;
-  private checkpointed: Checkpoint | undefined;
+  /** Offset of the entry that made us this member; 0: not known. */
+  private born: Offset = 0;
+  /** What the server said when it did not know us any more. */
+  private disowned: RostrumError | undefined;
   private gap: Gap | undefined;
   private nextSeq: Seq = 1;
   private reserved: Seq = reserveStep;
@@ -159,15 +174,13 @@ export class Engine {
   private releasing = false;
   private persistent = true;
 
-  private readonly inbox: Received[] = [];
-  /** The loop that hands entries over is running, or waits for a handler. */
-  private delivering = false;
-  /** A handler has an entry and has not finished. */
-  private handling = false;
-  private life = 0;
   private credited: Offset = 0;
 
-  private readonly shelf = new Shelf();
+  private readonly delivery: Delivery;
+  private readonly shelf: Shelf;
+  private readonly secured: Secured;
+  private savedAt = 0;
+  private tailBytes = 0;
   /** Refusals that the app is told of when they are on the disk. */
   private untold: (() => void)[] = [];
   private readonly tenure = new Tenure();
@@ -182,6 +195,26 @@ export class Engine {
   ) {
     this.state = emptyState(options.session);
     this.instance = effects.newInstance();
+    this.delivery = new Delivery(
+      options,
+      effects,
+      () => this.state,
+      (entry) => this.handled(entry),
+      () => this.idle(),
+      () => this.persist(),
+    );
+    this.shelf = new Shelf(this.delivery.checkpoints);
+    this.secured = new Secured(options.secureMessages, options.secureBytes, (seq) => void this.shelf.decided(seq));
+  }
+
+  /** The handlers have run up to here. */
+  get processed(): Offset {
+    return this.delivery.processed;
+  }
+
+  /** The app's state as it was at an offset, if it is kept here. */
+  stateAt(offset: Offset): Checkpoint | undefined {
+    return this.delivery.checkpoints.at(offset);
   }
 
   // ---- what comes in ----
@@ -190,6 +223,7 @@ export class Engine {
   load(kept: Kept | undefined): void {
     if (this.loaded) return;
     this.loaded = true;
+    this.savedAt = this.effects.now();
     if (this.phase.kind !== "loading") {
       if (!this.ended) return;
       this.shelf.discard(kept);
@@ -198,6 +232,7 @@ export class Engine {
     // What was emitted before the disk was read comes after what is on it.
     const early = this.outbox.all();
     if (kept !== undefined) this.takeUp(kept, early);
+    else this.delivery.begin(undefined);
     this.phase = { kind: "apart" };
     this.shelf.touch();
     this.persist();
@@ -207,34 +242,32 @@ export class Engine {
   }
 
   private takeUp(kept: Kept, early: readonly Outgoing[]): void {
-    const { meta, view, tail, outbox } = kept;
+    const { meta, view, outbox } = kept;
     this.instance = meta.instance;
     this.member = meta.member;
+    this.born = meta.born;
     this.token = meta.token;
     this.birth = meta.birth;
     this.received = meta.received;
-    this.processed = meta.processed;
     if (view !== undefined) this.state = fromRecord(view);
-    this.checkpointed = meta.checkpoint;
     this.gap = meta.gap;
+    this.secured.dropped = meta.dropped;
     const last = outbox.at(-1);
     this.nextSeq = Math.max(meta.reserved, last === undefined ? 1 : last.seq + 1);
     this.reserved = this.nextSeq + reserveStep;
     for (const { seq } of early) this.outbox.settle(seq);
     this.shelf.forgetCommands();
-    for (const { seq, command } of this.shelf.load(kept)) {
-      this.outbox.add({ seq, command, bytes: 0, sentAt: -Infinity, settle: undefined });
+    for (const { seq, command, offset } of this.shelf.load(kept)) {
+      const bytes = command.type === "messages" ? measure(command.items, this.limits.depth + 2) : 0;
+      if (offset !== undefined) {
+        this.secured.keep({ seq, offset, command, bytes });
+        continue;
+      }
+      this.outbox.add({ seq, command, bytes, sentAt: -Infinity, settle: undefined });
       this.tell(this.tenure.foresee(command));
     }
     for (const { command, bytes, settle } of early) this.enqueue(command, bytes, settle);
-    const from = this.checkpointed?.offset ?? 0;
-    if (this.checkpointed !== undefined) this.effects.restore(this.checkpointed.state);
-    for (const entry of tail) {
-      if (lastOffset(entry) <= from) continue;
-      const replayed = lastOffset(entry) <= this.processed;
-      if (replayed && !this.options.keepsState) continue;
-      this.inbox.push({ entry: replayed ? entry : after(entry, this.processed), life: this.life, replayed });
-    }
+    this.delivery.begin(kept);
   }
 
   /** There is a connection. */
@@ -261,9 +294,11 @@ export class Engine {
         break;
       case "view":
         if (this.phase.kind === "viewing") {
-          this.adopt(this.phase.opened);
-          this.state = fromRecord(frame.view);
-          this.afterEntries();
+          const { opened } = this.phase;
+          const view = fromRecord(frame.view);
+          this.adopt(opened, view);
+          this.state = view;
+          this.settleIn(opened);
         }
         break;
       case "entries":
@@ -321,6 +356,7 @@ export class Engine {
         items: [item],
         ...(to === undefined ? {} : { to }),
         ...(fence === undefined ? {} : { fence }),
+        ...this.under(),
       },
       bytes,
       settle,
@@ -411,14 +447,39 @@ export class Engine {
     this.effects.changed();
   }
 
+  /** The generation in which the app's state is, as the commands say it that depend on it. */
+  under(): { readonly generation?: number } {
+    const { generation } = this.delivery;
+    return generation === 0 ? {} : { generation };
+  }
+
+  /** What a second connection shows to speak for this member; `undefined` while there is none. */
+  get pass(): { readonly birth: string; readonly member: MemberId; readonly token: string } | undefined {
+    const { birth, member, token } = this;
+    return birth === undefined || member === undefined || token === undefined ? undefined : { birth, member, token };
+  }
+
   /** Asks the app for its state now and keeps it. */
-  saveCheckpoint(): void {
-    const replaying = this.inbox[0]?.replayed === true;
-    if (!this.options.keepsState || this.handling || replaying || this.phase.kind === "loading" || this.ended) return;
-    this.checkpointed = { offset: this.processed, state: this.effects.checkpoint() };
+  saveCheckpoint(atPoint = false): void {
+    if (!this.options.keepsState || !this.delivery.isSettled || this.phase.kind === "loading" || this.ended) return;
+    this.delivery.save(atPoint);
+    this.savedAt = this.effects.now();
     this.forgetTail();
     this.shelf.touch();
     this.persist();
+  }
+
+  /**
+   * Goes back to a checkpoint, alone: the app gets that state, and then what came after it once more, `known` being how far
+   * it had been before.
+   */
+  goBackTo(checkpoint: Checkpoint, known: Offset = this.processed): void {
+    this.delivery.goBackTo(checkpoint, known);
+    this.received = checkpoint.offset;
+    this.forgetTail();
+    this.shelf.touch();
+    this.persist();
+    if (this.connected && this.phase.kind !== "closed" && this.phase.kind !== "loading") this.open();
   }
 
   // ---- opening ----
@@ -444,7 +505,9 @@ export class Engine {
           ...(this.member === undefined || this.token === undefined
             ? {}
             : { resume: { member: this.member, token: this.token } }),
-          ...(this.birth === undefined ? {} : { cursor: { birth: this.birth, offset: this.received } }),
+          ...(this.birth === undefined
+            ? {}
+            : { cursor: { birth: this.birth, offset: this.received, epochs: this.epochs } }),
           ...(history === undefined ? {} : { history }),
         },
       ]);
@@ -452,35 +515,35 @@ export class Engine {
     this.effects.changed();
   }
 
+  /** The last epochs of the log as it is known here, by what was told or by the view. */
+  private get epochs(): SessionState["epochs"] {
+    return this.state.epochs.slice(-toldEpochs);
+  }
+
   private opened(frame: OpenedFrame): void {
     this.setAlarm(Infinity);
-    if (frame.outcome.kind === "resumed") this.adopt(frame);
-    else this.phase = { kind: "viewing", opened: frame };
+    if (frame.outcome.kind === "resumed") {
+      this.adopt(frame, this.state);
+      this.afterEntries();
+    } else this.phase = { kind: "viewing", opened: frame };
     this.effects.changed();
   }
 
   /** From here on we are who the server says, where it says. */
-  private adopt(frame: OpenedFrame): void {
+  private adopt(frame: OpenedFrame, view: SessionState): void {
     const { outcome } = frame;
     const from = outcome.kind === "joined" ? frame.start : this.received;
-    if (
-      (outcome.kind === "reset" && outcome.why === "fork") ||
-      (this.birth !== undefined && this.birth !== frame.birth)
-    ) {
-      // Another life: offsets of the old one mean nothing any more.
-      this.life += 1;
-      this.tell(this.tenure.begunAnew());
-      this.checkpointed = undefined;
-      this.processed = frame.start;
-      this.forgetTail();
-    }
+    const other = this.member !== frame.member;
     const fresh = this.birth === undefined;
+    const reclaimed = this.reclaim(frame, other, view.sync.generation);
+    const back = this.placeOf(frame, fresh);
+    if (other) this.born = view.members.get(frame.member)?.changed ?? 0;
     this.birth = frame.birth;
     this.member = frame.member;
     this.token = frame.token;
     this.limits = frame.limits;
+    this.features = frame.features;
     this.received = frame.start;
-    if (fresh) this.processed = frame.start;
     this.credited = frame.start;
     this.nextSeq = Math.max(this.nextSeq, frame.seq + 1);
     // Kept until the app has been told: the page may die before that.
@@ -489,9 +552,86 @@ export class Engine {
     this.tokenOnDisk = false;
     this.tenure.opened(this.openedWith, frame.head, frame.at);
     const resent = this.outbox.rewind(frame.seq);
-    this.phase = { kind: "catching-up", opened: frame, from, resent, replayed: 0 };
+    this.phase = { kind: "catching-up", opened: frame, from, resent, replayed: 0, back, ...reclaimed };
     this.shelf.touch();
-    if (outcome.kind === "resumed") this.afterEntries();
+  }
+
+  /**
+   * Where the app's state goes, seen from where it was: on as it is, back to what the log still has of it, or to nothing. What
+   * lies in the log of another life means nothing any more.
+   */
+  private placeOf({ outcome, start, birth }: OpenedFrame, fresh: boolean): Checkpoint | undefined {
+    const anew = outcome.kind === "reset" && (outcome.why !== "member-unknown" || this.birth !== birth);
+    if (anew) {
+      this.tell(this.tenure.begunAnew());
+      const { checkpoints } = this.delivery;
+      const fork = outcome.why === "fork" ? (outcome.fork ?? 0) : -1;
+      checkpoints.forgetAfter(fork);
+      const back = checkpoints.upTo(fork);
+      if (back === undefined) this.delivery.startAnew(start);
+      this.forgetTail();
+      return back;
+    }
+    if (fresh) this.delivery.processed = start;
+    return undefined;
+  }
+
+  /** After a state of the session was taken over as a whole: how the app comes to its own. */
+  private settleIn({ outcome, start }: OpenedFrame): void {
+    const { phase } = this;
+    if (phase.kind !== "catching-up") return;
+    if (phase.back !== undefined) {
+      // The log is the one that the checkpoint was made in: from there on it is told once more.
+      this.report();
+      return this.goBackTo(phase.back, 0);
+    }
+    const { sync } = this.state;
+    if (outcome.kind === "joined" || (outcome.kind === "reset" && outcome.why !== "member-unknown")) {
+      this.delivery.generation = sync.generation;
+    } else {
+      const missed = sync.resyncs.findLast(({ offset }) => offset <= ("gap" in outcome ? (outcome.gap?.to ?? 0) : 0));
+      if (missed !== undefined)
+        this.delivery.goBackWith({ ...missed, type: "resynchronized", at: this.state.at, by: null });
+    }
+    const shared = this.options.keepsState
+      ? sync.points.findLast(({ state, status }) => state !== undefined && status !== "void")
+      : undefined;
+    // Of what the app has, it needs no state that is older.
+    const has = outcome.kind === "snapshot" ? Math.max(outcome.gap.to, this.processed + 1) : start;
+    if (shared !== undefined && shared.offset >= has) this.delivery.takeUp(shared);
+    this.afterEntries();
+  }
+
+  /**
+   * What the server had stored and has no more is sent again, under the seqs it had: so it is there once, whether it was lost
+   * or only said to be.
+   */
+  private reclaim(
+    frame: OpenedFrame,
+    other: boolean,
+    generation: number,
+  ): { readonly reclaimed: number; readonly unsaved: Gap | undefined } {
+    const { outcome } = frame;
+    const fork =
+      outcome.kind !== "reset" || outcome.why === "member-unknown"
+        ? undefined
+        : outcome.why === "fork"
+          ? (outcome.fork ?? 0)
+          : 0;
+    if (this.disowned !== undefined && (fork === undefined || this.born === 0 || this.born <= fork))
+      this.giveUpSent(this.disowned);
+    this.disowned = undefined;
+    if (fork === undefined && other) return { reclaimed: 0, unsaved: undefined };
+    const lost = this.secured.lost(other ? ({ offset }) => offset > (fork ?? 0) : ({ seq }) => seq > frame.seq);
+    if (fork !== undefined && other) this.secured.clear((seq) => void this.shelf.decided(seq));
+    if (lost.length > 0) {
+      this.shelf.lost(lost.map(({ seq }) => seq));
+      this.outbox.takeBack(lost.map((message) => again(message, generation)));
+    }
+    const { dropped } = this.secured;
+    const unsaved = fork !== undefined && dropped > fork ? { from: fork + 1, to: dropped } : undefined;
+    if (fork !== undefined) this.secured.dropped = 0;
+    return { reclaimed: lost.length, unsaved };
   }
 
   /** The token is on disk: only then may the server be told that it arrived, which makes the one before useless. */
@@ -518,10 +658,16 @@ export class Engine {
     this.effects.changed();
   }
 
-  /** The server does not know us as the member we were. What it got from us under that name, it can't tell. */
+  /** The server does not know us as the member we were. Why, and what that means for what it got, the next answer tells. */
   private loseIdentity(cause: RostrumError): void {
     this.member = this.token = undefined;
     this.instance = this.effects.newInstance();
+    this.disowned = cause;
+    this.shelf.touch();
+  }
+
+  /** What was sent under the name that we had: whether it was stored, nobody can tell. */
+  private giveUpSent(cause: RostrumError): void {
     for (const { seq, sentAt } of this.outbox.all()) {
       if (sentAt === undefined) continue;
       const error = new RostrumError(
@@ -532,7 +678,6 @@ export class Engine {
       this.effects.warn(error);
       this.refuse(seq, error);
     }
-    this.shelf.touch();
   }
 
   // ---- entries ----
@@ -547,7 +692,7 @@ export class Engine {
     }
     const news = entries
       .filter((entry) => lastOffset(entry) > this.received)
-      .map((entry) => after(entry, this.received));
+      .map((entry) => entryAfter(entry, this.received));
     this.take(news, upTo);
   }
 
@@ -574,6 +719,7 @@ export class Engine {
     this.received = upTo;
     for (const entry of foldable) {
       if (!isControl(entry)) continue;
+      this.secure(entry);
       this.tenure.folded(entry, this.member);
       this.effects.folded(entry);
     }
@@ -583,14 +729,16 @@ export class Engine {
         this.tenure.echoed(this.outbox.get(entry.seq)?.sentAt, entry.at);
         for (let index = 0; index < span(entry); index += 1) {
           const stored = { offset: entry.offset + index, at: entry.at };
-          const outgoing = this.settled(entry.seq + index);
+          const outgoing = this.settled(entry.seq + index, stored.offset);
           if (outgoing === undefined) continue;
           this.decided(outgoing.command);
           outgoing.settle?.stored(stored);
         }
       }
-      this.inbox.push({ entry, life: this.life, replayed: false });
+      this.delivery.push(entry);
       this.shelf.addEntry(entry);
+      if (this.options.keepsState && entry.type === "messages")
+        this.tailBytes += measure(entry.items, this.limits.depth + 2);
     }
     this.shelf.touch();
     if (this.tenure.isDue(this.state)) this.review();
@@ -627,46 +775,55 @@ export class Engine {
             );
       this.refuse(seq, error);
     }
+    this.report();
     this.phase = { kind: "live" };
     this.review();
-    const { kind } = outcome;
-    this.effects.resumed({
-      outcome: kind,
-      from: phase.from,
-      replayed: phase.replayed,
-      resent: phase.resent,
-      ...(this.gap === undefined ? {} : { gap: this.gap }),
-      ...(kind === "reset" ? { why: outcome.why } : {}),
-    });
     this.gap = undefined;
     this.shelf.touch();
+    this.confirmProcessed();
     this.effects.changed();
+  }
+
+  /** Tells the app how the session came back. */
+  private report(): void {
+    const { phase } = this;
+    if (phase.kind !== "catching-up") return;
+    const { opened, from, replayed, resent, reclaimed, unsaved } = phase;
+    const { outcome } = opened;
+    this.effects.resumed({
+      outcome: outcome.kind,
+      from,
+      replayed,
+      resent,
+      reclaimed,
+      ...(unsaved === undefined ? {} : { unsaved }),
+      ...(this.gap === undefined ? {} : { gap: this.gap }),
+      ...(outcome.kind === "reset" ? { why: outcome.why } : {}),
+      ...("fork" in outcome && outcome.fork !== undefined ? { fork: outcome.fork } : {}),
+    });
+  }
+
+  /** A confirmed major point secures what is before it; what a resynchronization voids is not to come again. */
+  private secure(entry: Entry): void {
+    const { points } = this.state.sync;
+    if (entry.type === "sync-settled" && entry.outcome === "confirmed") {
+      const point = points.findLast(({ serial, status }) => serial === entry.serial && status === "confirmed");
+      if (point?.kind === "major") this.secured.upTo(point.offset);
+    } else if (entry.type === "resynchronized" && entry.kind !== "set") {
+      this.secured.without({ after: entry.to, before: entry.offset });
+    }
   }
 
   /** Runs handlers one entry after the other; the cursor follows them. */
   private proceed(): void {
-    if (this.delivering) return;
-    this.delivering = true;
-    while (this.phase.kind !== "closed") {
-      const next = this.inbox[0];
-      if (next === undefined) break;
-      let sync = true;
-      this.handling = true;
-      this.effects.deliver(next.entry, next.replayed, () => {
-        this.handled(next);
-        if (sync) return;
-        this.delivering = false;
-        this.proceed();
-        this.persist();
-      });
-      sync = false;
-      if (this.handling) return;
-    }
-    this.delivering = false;
-    if (this.inbox.length > 0) return;
+    this.delivery.run(() => this.phase.kind === "closed");
+  }
+
+  /** The handlers have had everything. */
+  private idle(): void {
     // What lies between the last entry and here concerned others only.
     if (this.received > this.processed && (this.phase.kind === "catching-up" || this.phase.kind === "live")) {
-      this.processed = this.received;
+      this.delivery.processed = this.received;
       this.shelf.touch();
       this.credit();
     }
@@ -682,15 +839,56 @@ export class Engine {
     this.effects.send([{ type: "processed", session: this.options.session, offset: this.processed }]);
   }
 
-  private handled({ entry, life, replayed }: Received): void {
-    this.handling = false;
-    this.inbox.shift();
-    if (life !== this.life || replayed) return;
-    this.processed = Math.max(this.processed, lastOffset(entry));
+  private handled(entry: Entry | undefined): void {
     this.shelf.touch();
+    if (entry === undefined) return;
     this.credit();
-    if (this.shelf.tailLength >= this.options.checkpointEvery || entry.type === "sync-point") this.saveCheckpoint();
+    const atPoint = entry.type === "sync-point" || (entry.type === "resynchronized" && entry.kind === "set");
+    if (atPoint || entry.type === "resynchronized" || this.isCheckpointDue) this.saveCheckpoint(atPoint);
+    if (entry.type === "sync-point") {
+      this.confirmProcessed();
+      this.effects.reached(entry.offset);
+    }
   }
+
+  private get isCheckpointDue(): boolean {
+    const { checkpointEntries, checkpointBytes, checkpointTime } = this.options;
+    return (
+      this.shelf.tailLength >= checkpointEntries ||
+      this.tailBytes >= checkpointBytes ||
+      this.effects.now() - this.savedAt >= checkpointTime
+    );
+  }
+
+  /** The last confirmation that was sent. */
+  private confirmed: { readonly birth: string; readonly offset: Offset } = { birth: "", offset: 0 };
+
+  /**
+   * Confirms the last point that the handlers have come to and that waits for us, and with it all before it. Where the app's
+   * state is kept, it is confirmed when it is on the disk.
+   */
+  private confirmProcessed(): void {
+    const { member, birth = "" } = this;
+    if (!this.options.confirms || member === undefined || this.phase.kind !== "live" || this.releasing) return;
+    const upTo = this.options.keepsState && this.persistent ? this.checkpointOnDisk : this.processed;
+    const point = this.state.sync.points.findLast(
+      ({ offset, waiting }) => offset <= upTo && waiting?.includes(member) === true,
+    );
+    if (point === undefined || (this.confirmed.birth === birth && this.confirmed.offset >= point.offset)) return;
+    this.confirmed = { birth, offset: point.offset };
+    try {
+      this.submit({ type: "sync-confirm", serial: point.serial, ...this.under() }, 64, {
+        queued: noted,
+        stored: noted,
+        refused: noted,
+      });
+    } catch {
+      // No room in the outbox: the next point confirms this one too.
+      this.confirmed = { birth: "", offset: 0 };
+    }
+  }
+
+  private checkpointOnDisk: Offset = 0;
 
   // ---- going out ----
 
@@ -713,17 +911,25 @@ export class Engine {
     if (frames.length > 0) this.effects.send(frames);
   }
 
-  private settled(seq: Seq): Outgoing | undefined {
+  /** `offset`: where it was stored, if it was. */
+  private settled(seq: Seq, offset?: Offset): Outgoing | undefined {
     const outgoing = this.outbox.settle(seq);
-    if (outgoing !== undefined) this.shelf.decided(seq);
+    if (outgoing === undefined) return undefined;
+    const { command, bytes } = outgoing;
+    if (offset === undefined || command.type !== "messages" || this.options.secureMessages === 0) {
+      this.shelf.decided(seq);
+    } else {
+      this.shelf.stored(seq, offset);
+      this.secured.keep({ seq, offset, command, bytes });
+    }
     return outgoing;
   }
 
   /** It was refused, and stays so: what is on the disk must not be sent by a later life of the page. */
   private refuse(seq: Seq, error: RostrumError): void {
-    const kept = this.persistent && this.outbox.get(seq) !== undefined && this.shelf.strike(seq);
-    const outgoing = this.settled(seq);
+    const outgoing = this.outbox.settle(seq);
     if (outgoing === undefined) return;
+    const kept = this.shelf.decided(seq) && this.persistent;
     this.decided(outgoing.command, error);
     const tell = (): void => {
       outgoing.settle?.refused(error);
@@ -788,12 +994,6 @@ export class Engine {
 
   // ---- floors ----
 
-  /** What shows another connection to be this member's. */
-  get pass(): { readonly birth: string; readonly member: MemberId; readonly token: string } | undefined {
-    const { birth, member, token } = this;
-    return birth === undefined || member === undefined || token === undefined ? undefined : { birth, member, token };
-  }
-
   /** The latest that the server's clock can show now; `undefined` before it was heard of. */
   get serverTime(): number | undefined {
     return this.tenure.serverTime(this.effects.now());
@@ -847,8 +1047,8 @@ export class Engine {
   // ---- the disk ----
 
   private forgetTail(): void {
-    const pending = this.inbox.filter(({ replayed, life }) => !replayed && life === this.life);
-    this.shelf.forgetTail(pending.map(({ entry }) => entry));
+    this.tailBytes = 0;
+    this.shelf.forgetTail(this.delivery.pending);
   }
 
   /** Writes what has changed as one transaction; what changes meanwhile goes into the next. */
@@ -864,13 +1064,14 @@ export class Engine {
       for (const refusal of refusals) refusal();
     };
     const writing = this.shelf.write(
-      (seq) => this.outbox.get(seq) !== undefined,
+      (seq) => this.outbox.get(seq) !== undefined || this.secured.get(seq) !== undefined,
       this.state,
       () => this.meta(),
     );
     if (writing === undefined) return tell();
     this.committing = true;
     const { reserved, token } = this;
+    const checkpoint = this.delivery.checkpoints.latest?.offset ?? 0;
     this.effects.commit(writing.transaction, (error) => {
       this.committing = false;
       if (error !== undefined && this.persistent) {
@@ -882,6 +1083,8 @@ export class Engine {
       if (token === this.token && token !== undefined) this.tokenOnDisk = true;
       if (this.persistent) for (const { settle } of writing.queued) settle?.queued();
       tell();
+      this.checkpointOnDisk = checkpoint;
+      this.confirmProcessed();
       this.flush();
       this.credit();
       this.persist();
@@ -893,11 +1096,14 @@ export class Engine {
       format,
       instance: this.instance,
       member: this.member,
+      born: this.born,
       token: this.token,
       birth: this.birth,
       received: this.received,
       processed: this.processed,
-      checkpoint: this.checkpointed,
+      generation: this.delivery.generation,
+      checkpoint: this.delivery.checkpoints.key,
+      dropped: this.secured.dropped,
       gap: this.gap,
       reserved: this.reserved,
     };
@@ -906,14 +1112,12 @@ export class Engine {
 
 const noted = (): void => {};
 
-/** The part of an entry that lies after an offset. */
-const after = (entry: Entry, offset: Offset): Entry => {
-  if (entry.type !== "messages" || entry.offset > offset) return entry;
-  const skip = offset - entry.offset + 1;
-  return {
-    ...entry,
-    offset: entry.offset + skip,
-    items: entry.items.slice(skip),
-    ...(entry.seq === undefined ? {} : { seq: entry.seq + skip }),
-  };
-};
+/** It is sent under the generation that the log has now: the one under which it was sent first may be lost as well. */
+const again = ({ seq, command, bytes }: Unsecured, generation: number): Outgoing => ({
+  seq,
+  command:
+    command.type === "messages" && generation !== (command.generation ?? 0) ? { ...command, generation } : command,
+  bytes,
+  sentAt: -Infinity,
+  settle: undefined,
+});

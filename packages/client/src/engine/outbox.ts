@@ -55,6 +55,15 @@ export class Outbox {
     this.bytes += outgoing.bytes;
   }
 
+  /** What was decided once and is not any more: it comes before what waits, in the order of the seqs. */
+  takeBack(again: readonly Outgoing[]): void {
+    const rest = [...this.open.values()];
+    this.open.clear();
+    for (const outgoing of [...again, ...rest].sort((a, b) => a.seq - b.seq)) this.open.set(outgoing.seq, outgoing);
+    for (const { bytes } of again) this.bytes += bytes;
+    this.unsent = [...this.open.values()];
+  }
+
   get(seq: Seq): Outgoing | undefined {
     return this.open.get(seq);
   }
@@ -135,5 +144,6 @@ type Messages = Extract<MemberCommand, { type: "messages" }>;
 /** Whether they can travel as one command: to the same members, under the same grant. */
 const alike = (a: Messages, b: Messages): boolean =>
   a.fence === b.fence &&
+  a.generation === b.generation &&
   (a.to === b.to ||
     (a.to !== undefined && a.to.length === b.to?.length && a.to.every((id, index) => id === b.to?.[index])));

@@ -103,6 +103,7 @@ const activity = (more: Partial<Activity> = {}): Activity => ({
   kind: "transfer",
   status: "running",
   by: me,
+  starter: userId("u"),
   user: userId("u"),
   holder: me,
   run: 7,

@@ -8,19 +8,15 @@ import {
   type Offset,
   RostrumError,
   type SessionState,
-  type TransferPoint,
 } from "@rostrum/protocol";
 import { isHere, isMine, type Sight } from "../activity-view.ts";
 import type { Stored } from "../engine/outbox.ts";
-import type { IncomingTransfer, TransferSource } from "../transfer-view.ts";
-import { type DownloadHooks, download } from "./download.ts";
-import { Feed } from "./feed.ts";
+import type { IncomingTransfer } from "../transfer-view.ts";
 import { Incoming } from "./incoming.ts";
 import { Lane, type LaneHost } from "./lane.ts";
 import { type Errand, Outgoing, type OutgoingHost, type Shown } from "./outgoing.ts";
-import { sourceOf } from "./source.ts";
+import { getState, putState } from "./states.ts";
 import { Track } from "./track.ts";
-import { type UploadHooks, upload } from "./upload.ts";
 
 export interface PorterHost extends Sight, LaneHost {
   readonly state: () => SessionState;
@@ -49,6 +45,7 @@ export class Porter {
   private wasLive = false;
   private everLive = false;
   private closed: RostrumError | undefined;
+  private readonly over = new AbortController();
 
   constructor(private readonly host: PorterHost) {
     this.lane = new Lane(host);
@@ -74,21 +71,14 @@ export class Porter {
     return outgoing;
   }
 
-  /** The bytes of an activity of any kind under its present run, once. See `upload` in upload.ts. */
-  upload(
-    activity: Offset,
-    run: Offset,
-    source: TransferSource,
-    hooks: UploadHooks,
-    signal: AbortSignal,
-  ): Promise<TransferPoint> {
-    const from = sourceOf(source);
-    return upload(this.means, activity, run, new Feed(from, from.size), hooks, signal);
+  /** Puts the app's state at a sync point on the server. */
+  putState(point: Offset, state: unknown): Promise<void> {
+    return putState({ upload: this.means, submit: this.host.submit }, point, state, this.over.signal);
   }
 
-  /** The bytes of an activity of any kind. See `download` in download.ts. */
-  download(activity: Offset, hooks: DownloadHooks, signal: AbortSignal): AsyncIterable<Uint8Array> {
-    return download(this.means, activity, hooks, signal);
+  /** Gets the app's state that an activity holds. */
+  getState(activity: Offset): Promise<unknown> {
+    return getState({ upload: this.means, submit: this.host.submit }, activity, this.over.signal);
   }
 
   // ---- for the session ----
@@ -127,6 +117,7 @@ export class Porter {
 
   close(error: RostrumError): void {
     this.closed = error;
+    this.over.abort(error);
     for (const outgoing of this.outgoing) outgoing.close(error);
     for (const track of this.tracks.values()) track.fail(error);
     this.outgoing.clear();

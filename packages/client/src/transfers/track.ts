@@ -92,8 +92,8 @@ export class Track {
     this.state = state;
     if (state?.status === "ended") {
       this.result ??= state.result as TransferPoint | undefined;
-      const { to = [], waiting = to } = state;
-      for (const id of to) if (!waiting.includes(id)) this.receivers.add(id);
+      const { to = [], waiting = to, declined = [] } = state;
+      for (const id of to) if (!waiting.includes(id) && !declined.includes(id)) this.receivers.add(id);
     }
     if (state === undefined && this.result === undefined) this.failure ??= goneOf(this.id);
     this.tell();

@@ -26,6 +26,7 @@ const nothing = new Uint8Array(0);
 export class Fetch {
   private busy = false;
   private stopped = false;
+  private complete = false;
   private reader: BlobReader | undefined;
   /** The reader has said that it has everything before. */
   private taken: number;
@@ -45,6 +46,11 @@ export class Fetch {
     this.upTo = Math.max(this.upTo, upTo);
     this.wake();
     return true;
+  }
+
+  /** All was sent, and this was said before its reader had heard so: it goes on from what it had said before. */
+  isLate(at: number): boolean {
+    return this.complete && at > this.taken && at <= this.at;
   }
 
   /** Something has changed: more is confirmed, or it has ended, or there is more room. */
@@ -75,18 +81,8 @@ export class Fetch {
   private async step(): Promise<boolean> {
     const present = this.rim.present();
     if (this.stopped) return false;
-    if (present === undefined) {
-      this.refuse(
-        new RostrumError(
-          "TRANSFER_ABORTED",
-          `The transfer was given up, or is no longer kept; ${this.at} bytes were sent.`,
-          {
-            at: this.at,
-          },
-        ),
-      );
-      return false;
-    }
+    // Why, those who follow it are told.
+    if (present === undefined) return false;
     const stored = storedBytes(present);
     const ended = present.status === "ended";
     const length = Math.min(stored, this.upTo, this.at + this.rim.pieceBytes) - this.at;
@@ -127,11 +123,13 @@ export class Fetch {
     this.rim.send(this.at, bytes, end);
     this.at += bytes.length;
     if (!end) return;
+    this.complete = true;
     this.stop();
     this.rim.over();
   }
 
-  private refuse(error: RostrumError): void {
+  /** It goes no further. */
+  refuse(error: RostrumError): void {
     if (this.stopped) return;
     this.stop();
     this.rim.refused(error);

@@ -33,8 +33,8 @@ export interface LaneRim {
   upload(activity: Offset): Upload;
   /** What a fetch needs besides its lane. */
   source(activity: Offset): Pick<FetchRim, "blob" | "blobs" | "turns">;
-  /** Calls when the activity has changed. Returns its undo. */
-  follow(activity: Offset, changed: () => void): () => void;
+  /** Calls when the activity has changed; with an error, when it is there no more. Returns its undo. */
+  follow(activity: Offset, changed: (over?: RostrumError) => void): () => void;
   /** It is a lane no more. */
   closed(): void;
 }
@@ -52,6 +52,8 @@ const busy = (what: string): RostrumError =>
 export class Lane implements Carrier {
   private readonly uploads = new Map<Offset, Upload>();
   private readonly fetches = new Map<Offset, Fetching>();
+  /** The last ones that are over: their readers may have asked for more before they heard so. */
+  private readonly fetched = new Map<Offset, Fetch>();
   private over = false;
 
   constructor(private readonly rim: LaneRim) {}
@@ -102,6 +104,8 @@ export class Lane implements Carrier {
       );
     }
     if (this.fetches.get(activity)?.fetch.raise(at, upTo) === true) return;
+    if (this.fetched.get(activity)?.isLate(at) === true) return;
+    this.fetched.delete(activity);
     this.drop(activity);
     if (this.fetches.size >= most) return this.refused(activity, busy("fetches"));
     const { session, limits, outlet } = this.rim;
@@ -121,7 +125,10 @@ export class Lane implements Carrier {
       at,
       upTo,
     );
-    this.fetches.set(activity, { fetch, unfollow: this.rim.follow(activity, () => fetch.wake()) });
+    this.fetches.set(activity, {
+      fetch,
+      unfollow: this.rim.follow(activity, (over) => (over === undefined ? fetch.wake() : fetch.refuse(over))),
+    });
     fetch.wake();
   }
 
@@ -167,13 +174,17 @@ export class Lane implements Carrier {
   }
 
   private forget(activity: Offset, fetch: Fetch): void {
-    if (this.fetches.get(activity)?.fetch === fetch) this.drop(activity);
+    if (this.fetches.get(activity)?.fetch !== fetch) return;
+    this.drop(activity);
+    this.fetched.set(activity, fetch);
+    const [oldest] = this.fetched.keys();
+    if (this.fetched.size > most && oldest !== undefined) this.fetched.delete(oldest);
   }
 
   private unknown(activity: Offset): RostrumError {
     return new RostrumError(
       "ACTIVITY_UNKNOWN",
-      `There is no transfer ${activity}: it was given up, is no longer kept, or does not concern you.`,
+      `There is no such transfer (${activity}) under way: it has ended, was given up, is no longer kept, or does not concern you.`,
       { activity },
     );
   }
@@ -181,7 +192,7 @@ export class Lane implements Carrier {
   /** Only who runs it may send its bytes. */
   private refusalOf(id: Offset, run: Offset): RostrumError | undefined {
     const activity = this.rim.visible(id);
-    if (activity === undefined) return this.unknown(id);
+    if (activity === undefined || activity.status === "ended") return this.unknown(id);
     if (activity.status !== "running") {
       return new RostrumError(
         "ACTIVITY_INTERRUPTED",

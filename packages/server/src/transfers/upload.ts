@@ -400,7 +400,7 @@ export class Upload {
         new RostrumError(
           "TRANSFER_DIGEST",
           `The transfer was to have ${size} bytes, its sender says it has ${ending.bytes} with SHA-256 ${ending.digest}, and ${received} with ${own} arrived. It was given up: the file changed while it was sent. Begin it anew.`,
-          { size, bytes: ending.bytes, digest: ending.digest, received, found: own },
+          { size, bytes: received, said: ending.bytes, received: own, sent: ending.digest },
         ),
       );
     }
