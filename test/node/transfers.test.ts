@@ -550,4 +550,27 @@ describe("a transfer is taken up again", () => {
     expect(await second.transfers.outgoing(id)?.done).toMatchObject({ bytes: 500_000 });
     expect(asked).toEqual(["film"]);
   });
+
+  it("though it was begun by a page that was offline and did not live to see it", async () => {
+    const at = await place();
+    const storage = memoryStorage();
+    const content = piece(0, 200_000);
+    const first = client("http://127.0.0.1:1", "a", { storage });
+    const sending = first.session("s").transfers.send(content, { name: "film" });
+    await expect.poll(() => first.session("s").status.get().pending.commands).toBe(1);
+    await first.session("s").emit("note", "behind it").queued;
+    first.close();
+    expect(await codeOf(sending.id)).toBe("CLOSED");
+    // Something else is carried already when it begins.
+    const b = await enter(at, "b");
+    await b.transfers.send(piece(0, 10)).done;
+    const session = client(at.url, "a", { storage }).session("s", { transferSource: async () => content });
+    arrivals(session);
+    await expect
+      .poll(() => session.transfers.get().map(({ name, status }) => [name, status]))
+      .toEqual([
+        ["transfer", "ended"],
+        ["film", "ended"],
+      ]);
+  });
 });
