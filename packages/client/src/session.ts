@@ -799,6 +799,7 @@ export class Session<Events extends object = AnyEvents> {
     )
       this.show();
     if (phase.kind === "closed" && before.phase !== "closed") this.over(phase.error);
+    if (phase.kind === "closed" && this.engine.isOver && !this.finished) this.finish(phase.error);
   }
 
   private shownControl: Offset = -1;
@@ -833,12 +834,17 @@ export class Session<Events extends object = AnyEvents> {
     for (const floor of this.floors.values()) floor.close(error);
     this.dialog.close(error);
     this.sync.close(error);
-    this.activities.close(error);
     this.tell("closed", error);
-    if (this.engine.isOver) {
-      this.host.gone(this as Session<never>);
-      this.keeping?.release();
-    }
+  }
+
+  private finished = false;
+
+  /** Nothing brings it back: unlike what has only been stopped by an error, and may be tried again. */
+  private finish(error: RostrumError): void {
+    this.finished = true;
+    this.activities.close(error);
+    this.host.gone(this as Session<never>);
+    this.keeping?.release();
   }
 }
 

@@ -102,7 +102,10 @@ export class Transfers implements Observable<readonly TransferView[]>, Follower 
   /** @internal */
   update(): void {
     const { activities } = this.host.state();
-    for (const id of this.sending.keys()) if (!activities.has(id)) this.sending.delete(id);
+    for (const [id, { progress }] of this.sending) {
+      const { state } = progress.get();
+      if (!activities.has(id) && (state === "done" || state === "failed")) this.sending.delete(id);
+    }
     this.view.changed();
     this.carry();
   }
@@ -137,7 +140,8 @@ export class Transfers implements Observable<readonly TransferView[]>, Follower 
     if (wanted) this.load().catch(() => {});
   }
 
-  private load(): Promise<Porter> {
+  /** @internal What carries bytes, also those of other kinds of activities. */
+  load(): Promise<Porter> {
     this.loading ??= import("./transfers/index.ts").then(
       ({ Porter }) => {
         const porter = new Porter({ ...this.host, waits: (activity) => void this.take(activity) });
