@@ -6,14 +6,15 @@ import { fileBlobs, memoryBlobs, memoryStore, type SessionsOptions, type Store }
 import { Scheduler } from "@rostrum/testing";
 import { describe, expect, it } from "vitest";
 import { piece } from "../node/piece.ts";
-import { folderOf, type Place, serve } from "../node/place.ts";
+import { folderOf, type Place, serve, unmannered } from "../node/place.ts";
 import { digestOf, RawLane, RawMember } from "../node/raw.ts";
 import { type Tap, tapped } from "../node/tapped-blobs.ts";
 
 const content = piece(0, 1_000_000);
 const interval = 300_000;
 
-const place = (more: Partial<SessionsOptions> = {}): Promise<Place> => serve({ activities: { interval }, ...more });
+const place = (more: Partial<SessionsOptions> = {}): Promise<Place> =>
+  serve({ activities: { interval }, ...unmannered, ...more });
 
 /** A member that uploads, at some byte. */
 const sending = async (

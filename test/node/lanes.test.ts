@@ -6,7 +6,7 @@ import { sessionId } from "@rostrum/protocol";
 import { embeddedStore, fileBlobs, memoryBlobs, type SessionsOptions } from "@rostrum/server";
 import { describe, expect, it } from "vitest";
 import { piece } from "./piece.ts";
-import { folderOf, type Place, serve, victim } from "./place.ts";
+import { folderOf, type Place, serve, unmannered, victim } from "./place.ts";
 import { digestOf, RawMember } from "./raw.ts";
 import { tapped } from "./tapped-blobs.ts";
 
@@ -21,7 +21,7 @@ const files = async (folder: string): Promise<readonly string[]> =>
     .map((name) => join(folder, "blobs", name));
 
 const onDisk = (folder: string, more: Partial<SessionsOptions> = {}, port = 0): Promise<Place> =>
-  serve({ store: embeddedStore(folder), activities: { interval }, flicker: 5_000, ...more }, port);
+  serve({ store: embeddedStore(folder), activities: { interval }, flicker: 5_000, ...unmannered, ...more }, port);
 
 describe("a transfer", () => {
   it("is stored as it is sent, with a point at each interval, and goes to others while it is sent", async () => {
@@ -30,7 +30,7 @@ describe("a transfer", () => {
     const [a, b] = [await RawMember.join(url), await RawMember.join(url)];
     const id = await a.transfer({ size: content.length });
     const [out, back] = [await a.lane(), await b.lane()];
-    expect(await out.upload(id)).toMatchObject({ at: 0, upTo: 4_194_304 });
+    expect(await out.upload(id)).toMatchObject({ at: 0, upTo: content.length });
     const fetching = back.fetch(id);
     await out.push(id, content, 0, 2_500_000);
     // What is confirmed comes at once; the rest has to wait for its point.

@@ -52,7 +52,7 @@ export class Transfers implements Observable<readonly TransferView[]>, Follower 
 
   /**
    * Sends bytes to members of the session, or to all of it, present and future. They run beside the session, so messages are
-   * not held up, and a drop costs at most what follows the last sync point (4 MiB by default). In this page it goes on by
+   * not held up, and a drop costs at most what follows the last sync point (8 MiB by default). In this page it goes on by
    * itself; after a reload see `resume`.
    *
    * @example

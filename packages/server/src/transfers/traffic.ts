@@ -5,9 +5,8 @@
 
 /** Milliseconds after a command during which more are expected. */
 const lasts = 250;
-/** Measured: with these a message beside a transfer at full speed takes less than twice its time in quiet. */
-const pieceBytes = 65_536;
-const windowBytes = 524_288;
+
+export const defaultBeside: Room = { chunkBytes: 65_536, laneBytes: 524_288 };
 
 export interface Room {
   /** Largest piece. */
@@ -21,6 +20,7 @@ export class Traffic {
 
   constructor(
     private readonly most: Room,
+    private readonly beside: Room,
     private readonly now: () => number,
   ) {}
 
@@ -32,6 +32,7 @@ export class Traffic {
   get room(): Room {
     if (this.now() - this.last > lasts) return this.most;
     const { chunkBytes, laneBytes } = this.most;
-    return { chunkBytes: Math.min(chunkBytes, pieceBytes), laneBytes: Math.min(laneBytes, windowBytes) };
+    const { beside } = this;
+    return { chunkBytes: Math.min(chunkBytes, beside.chunkBytes), laneBytes: Math.min(laneBytes, beside.laneBytes) };
   }
 }

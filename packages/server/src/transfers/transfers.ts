@@ -9,7 +9,7 @@ import { Credit } from "./credit.ts";
 import { Depot, type TransferListener } from "./depot.ts";
 import type { Lane } from "./lane.ts";
 import type { Outlet } from "./outlet.ts";
-import { Traffic } from "./traffic.ts";
+import { type Room, Traffic } from "./traffic.ts";
 import { Turns } from "./turns.ts";
 
 /** Milliseconds for which an upload may keep others waiting without sending what it was asked for. */
@@ -18,6 +18,8 @@ const patience = 30_000;
 export interface TransfersOptions {
   readonly blobs: BlobStore;
   readonly limits: Limits;
+  /** What transfers may have while people use the sessions. */
+  readonly beside: Room;
   /** Bytes of uploads in memory, over all sessions. */
   readonly bytes: number;
   readonly secret: Uint8Array;
@@ -41,7 +43,7 @@ export class Transfers {
   private readonly watch: NodeJS.Timeout;
 
   constructor(private readonly options: TransfersOptions) {
-    this.traffic = new Traffic(options.limits, () => performance.now());
+    this.traffic = new Traffic(options.limits, options.beside, () => performance.now());
     this.credit = new Credit(options.bytes, () => performance.now());
     this.watch = setInterval(() => this.credit.reclaim(patience), patience / 3).unref();
   }
