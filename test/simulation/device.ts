@@ -89,7 +89,7 @@ export interface Surroundings {
   /** The handlers have come to a point. */
   readonly reached: (page: Page, point: Offset) => void;
   /** The shared state of a point, if it is to be had. */
-  readonly fetch: (point: SyncPoint) => AppState | undefined;
+  readonly fetch: (page: Page, point: SyncPoint) => AppState | undefined;
   /** Looks at what a page was told. */
   readonly overhear: (page: Page, frame: ServerFrame) => void;
   readonly profile: (scope: string) => Profile;
@@ -112,6 +112,8 @@ export class Device {
   readonly floors = new Map<string, Offset>();
   /** Where the knowledge of a scope begins, when it is let in anew. */
   readonly starts = new Map<string, Offset>();
+  /** Scopes of which a page was put out. */
+  readonly putOut = new Set<string>();
   readonly profiles = new Map<string, Profile>();
   /** How the pages of a scope came back. */
   readonly resumptions = new Map<string, { readonly life: number; readonly resumption: Resumption }[]>();
@@ -280,7 +282,7 @@ export class Page {
         fetchState: (point, done) => {
           scheduler.later(scheduler.between(1, scheduler.chance(0.1) ? 800 : 60), () => {
             if (!alive()) return;
-            const value = scheduler.chance(0.1) ? undefined : around.fetch(point);
+            const value = scheduler.chance(0.1) ? undefined : around.fetch(this, point);
             done(value === undefined ? undefined : { value });
           });
         },
@@ -474,8 +476,16 @@ export class Page {
     return sent;
   }
 
-  submit(command: MemberCommand, id: string): Sent | undefined {
-    return this.track(command, id, (settle) => this.engine.submit(command, 50, settle));
+  submit(command: MemberCommand, id: string, stored: (offset: Offset) => void = () => {}): Sent | undefined {
+    return this.track(command, id, (settle) =>
+      this.engine.submit(command, 50, {
+        ...settle,
+        stored: (where) => {
+          settle.stored(where);
+          stored(where.offset);
+        },
+      }),
+    );
   }
 
   private track(command: MemberCommand, id: string, submit: (settle: Settle) => number): Sent | undefined {
@@ -585,9 +595,13 @@ export class Page {
       this.device.starts.set(this.scope, start);
       this.device.floors.set(this.scope, head);
     }
-    if ("gap" in outcome && outcome.gap !== undefined) this.handledUpTo = Math.max(this.handledUpTo, outcome.gap.to);
+    if ("gap" in outcome && outcome.gap !== undefined) {
+      const { to } = outcome.gap;
+      this.handledUpTo = Math.max(this.handledUpTo, to);
+      this.device.floors.set(this.scope, Math.max(this.device.floors.get(this.scope) ?? 0, to));
+    }
     if (!anew) return;
-    this.handledUpTo = 0;
+    this.handledUpTo = start;
     if (!this.profile.keepsState) this.seen = [];
   }
 
@@ -624,6 +638,7 @@ export class Page {
   crash(): void {
     if (!this.alive) return;
     this.alive = false;
+    if (this.wasPutOut) this.device.putOut.add(this.scope);
     this.held.clear();
     this.cancelAlarm();
     this.cancelBeat();
@@ -632,7 +647,15 @@ export class Page {
     if (this.device.locks.get(this.scope) === this) this.device.locks.delete(this.scope);
     this.device.died(this.scope);
     for (const sent of this.around.sent)
-      if (sent.scope === this.scope && sent.stored === undefined && sent.refused === undefined) sent.orphaned = true;
+      if (sent.scope === this.scope && sent.refused === undefined) sent.orphaned = true;
+  }
+
+  /** It reported that it cannot go on, and was put out; or the session has ended. What it had is gone with it. */
+  get wasPutOut(): boolean {
+    const { phase } = this.engine;
+    return (
+      phase.kind === "closed" && (phase.error.details["how"] === "removed" || phase.error.code === "SESSION_ENDED")
+    );
   }
 
   get member(): MemberId | undefined {

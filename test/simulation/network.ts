@@ -19,7 +19,7 @@ export class SimConnection {
   deafDown = false;
   clientGone = false;
   serverGone = false;
-  /** The life of the log that the node had when it took the connection. */
+  /** The life of the log that the node had when the session was opened. */
   life = 0;
   private upAt = 0;
   private downAt = 0;
@@ -32,7 +32,6 @@ export class SimConnection {
   ) {
     scheduler.later(latency(), () => {
       if (this.clientGone || !node.up) return this.refuse();
-      this.life = node.logLife;
       node.accept(this);
       scheduler.later(latency(), () => {
         if (!this.clientGone && !this.deafDown) end.opened();

@@ -59,11 +59,6 @@ export class SimNode {
     this.start();
   }
 
-  /** The life of the log that it works on. */
-  get logLife(): number {
-    return this.store.life;
-  }
-
   /** Which message a member sent under which number. */
   private readonly numbered = new Map<string, string>();
 
@@ -260,6 +255,7 @@ export class SimNode {
     const before = this.seats.get(connection);
     if (before !== undefined) this.leave(before);
     const user = String(frame.auth);
+    connection.life = this.store.life;
     const seat: Seat = { connection, user, gone: false };
     this.seats.set(connection, seat);
     const host = this.ensureHost();

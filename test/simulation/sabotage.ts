@@ -38,7 +38,10 @@ export const sabotages = {
 /** Breaks a rule of the client's engine. */
 export const sabotageEngine = (_engine: Engine, _sabotage: Sabotage): void => {};
 
+/** Worlds with much of one thing. In each there is much of sync points. */
+export type WorldKind = "sync" | "loss" | "activity";
+
 /** Sabotages that show only in a certain world. */
-export const worldOf: { readonly [S in Sabotage]?: "sync" | "loss" | "activity" } = {};
+export const worldOf: { readonly [S in Sabotage]?: WorldKind } = {};
 
 export type Sabotage = keyof typeof sabotages | "none";

@@ -24,6 +24,8 @@ export const features: readonly string[] = ["volatile", "floors", "sync", "dialo
 export interface Cursor {
   readonly birth: string;
   readonly offset: Offset;
+  /** Up to here the log was known once, if that is further: the client has gone back since. */
+  readonly seen?: Offset;
   /** The last epochs of the log as it is known here, oldest first: they tell a log that was restored from a lost one. */
   readonly epochs?: readonly Epoch[];
 }

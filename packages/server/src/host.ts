@@ -443,7 +443,8 @@ export class Host<C> {
       if (this.state.head === 0) this.submit({ from: null, command: { type: "tick" } }, () => this.attach(arrival));
       else this.attach(arrival);
     }
-    this.resume();
+    // Who came with a token newer than the log has us reading on already.
+    if (this.phase === "idle") this.resume();
     this.setAlarm();
   }
 

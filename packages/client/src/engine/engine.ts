@@ -136,7 +136,6 @@ export type Phase =
       readonly from: Offset;
       readonly resent: number;
       readonly reclaimed: number;
-      readonly unsaved: Gap | undefined;
       /** The checkpoint from which the app goes on, in a log that was restored. */
       readonly back: Checkpoint | undefined;
       replayed: number;
@@ -158,6 +157,8 @@ export class Engine {
   readonly outbox: Outbox = new Outbox();
   /** Told up to here. */
   received: Offset = 0;
+  /** Told up to here once, in the present log: the app may have gone back alone since. */
+  private seen: Offset = 0;
   private instance: string;
   private token: string | undefined;
   private birth: string | undefined;
@@ -166,6 +167,7 @@ export class Engine {
   /** What the server said when it did not know us any more. */
   private disowned: RostrumError | undefined;
   private gap: Gap | undefined;
+  private unsaved: Gap | undefined;
   private nextSeq: Seq = 1;
   private reserved: Seq = reserveStep;
   /** Seqs below this are reserved on disk: a page that dies after sending one will not use it again. */
@@ -250,8 +252,10 @@ export class Engine {
     this.token = meta.token;
     this.birth = meta.birth;
     this.received = meta.received;
+    this.seen = Math.max(meta.seen ?? 0, meta.received);
     if (view !== undefined) this.state = fromRecord(view);
     this.gap = meta.gap;
+    this.unsaved = meta.unsaved;
     this.secured.dropped = meta.dropped;
     this.restated = meta.restated;
     const last = outbox.at(-1);
@@ -524,7 +528,7 @@ export class Engine {
             : { resume: { member: this.member, token: this.token } }),
           ...(this.birth === undefined
             ? {}
-            : { cursor: { birth: this.birth, offset: this.received, epochs: this.epochs } }),
+            : { cursor: { birth: this.birth, offset: this.received, seen: this.seen, epochs: this.epochs } }),
           ...(history === undefined ? {} : { history }),
         },
       ]);
@@ -534,7 +538,7 @@ export class Engine {
 
   /** The last epochs of the log as it is known here, by what was told or by the view. */
   private get epochs(): SessionState["epochs"] {
-    return this.state.epochs.slice(-toldEpochs);
+    return this.state.epochs.filter(({ from }) => from <= this.seen).slice(-toldEpochs);
   }
 
   private opened(frame: OpenedFrame): void {
@@ -568,6 +572,7 @@ export class Engine {
     this.limits = frame.limits;
     this.features = frame.features;
     this.received = frame.start;
+    this.seen = fork === undefined ? Math.max(this.seen, view.head, frame.start) : view.head;
     this.credited = frame.start;
     this.nextSeq = Math.max(this.nextSeq, frame.seq + 1);
     // Kept until the app has been told: the page may die before that.
@@ -576,7 +581,7 @@ export class Engine {
     this.tokenOnDisk = false;
     this.tenure.opened(this.openedWith, frame.head, frame.at);
     const resent = this.outbox.rewind(frame.seq);
-    this.phase = { kind: "catching-up", opened: frame, from, resent, replayed: 0, back, ...reclaimed };
+    this.phase = { kind: "catching-up", opened: frame, from, resent, replayed: 0, back, reclaimed };
     this.shelf.touch();
   }
 
@@ -629,16 +634,12 @@ export class Engine {
    * What the server had stored and has no more is sent again, under the seqs it had: so it is there once, whether it was lost
    * or only said to be.
    */
-  private reclaim(
-    frame: OpenedFrame,
-    other: boolean,
-    generation: number,
-  ): { readonly reclaimed: number; readonly unsaved: Gap | undefined } {
+  private reclaim(frame: OpenedFrame, other: boolean, generation: number): number {
     const fork = forkIn(frame.outcome);
     if (this.disowned !== undefined && (fork === undefined || this.born === 0 || this.born <= fork))
       this.giveUpSent(this.disowned);
     this.disowned = undefined;
-    if (fork === undefined && other) return { reclaimed: 0, unsaved: undefined };
+    if (fork === undefined && other) return 0;
     const { born } = this;
     // The seqs tell what a member has stored since it is one; behind a fork all is lost, unless it was sent again already.
     const lost = this.secured.lost(({ seq, offset }) =>
@@ -648,11 +649,13 @@ export class Engine {
       this.shelf.lost(lost.map(({ seq }) => seq));
       this.outbox.takeBack(lost.map((message) => again(message, generation)));
     }
-    const upTo = fork === undefined ? undefined : this.secured.forked(fork);
-    return {
-      reclaimed: lost.length,
-      unsaved: fork === undefined || upTo === undefined ? undefined : { from: fork + 1, to: upTo },
-    };
+    const to = fork === undefined ? undefined : this.secured.forked(fork);
+    // Kept until the app has been told: there may be another fork before that.
+    if (fork !== undefined && to !== undefined) {
+      const from = Math.min(fork + 1, this.unsaved?.from ?? Infinity);
+      this.unsaved = { from, to: Math.max(to, this.unsaved?.to ?? 0) };
+    }
+    return lost.length;
   }
 
   /** See `restate`. */
@@ -688,7 +691,9 @@ export class Engine {
       this.open();
       return;
     }
-    if (error.code === "SESSION_ENDED") return this.end(error);
+    // The server says `CLOSED` to who has left, or was put out, before it has been told so by the log.
+    if (error.code === "SESSION_ENDED" || error.code === "CLOSED")
+      return this.end(error, error.details["how"] === "released", false);
     // A late open of a connection that we had given up took the member over. Our token is newer, so we take it back; if
     // somebody else really has the member, the server says so.
     if (!error.retryable && error.code !== "REPLACED") return this.stop(error);
@@ -757,6 +762,7 @@ export class Engine {
     const foldable = news.filter((entry) => entry.offset > before);
     if (foldable.length > 0) this.state = foldAll(this.state, foldable);
     this.received = upTo;
+    this.seen = Math.max(this.seen, upTo);
     for (const entry of foldable) {
       if (!isControl(entry)) continue;
       this.tenure.folded(entry, this.member);
@@ -833,7 +839,9 @@ export class Engine {
   private report(): void {
     const { phase } = this;
     if (phase.kind !== "catching-up") return;
-    const { opened, from, replayed, resent, reclaimed, unsaved } = phase;
+    const { opened, from, replayed, resent, reclaimed } = phase;
+    const { unsaved } = this;
+    this.unsaved = undefined;
     const { outcome } = opened;
     this.effects.resumed({
       outcome: outcome.kind,
@@ -1007,25 +1015,26 @@ export class Engine {
     return this.over;
   }
 
-  /** It is over, for good. `released`: as it was asked for. */
-  private end(error: RostrumError, released = false): void {
+  /**
+   * It is over, for good. `released`: as it was asked for. `told`: the log has told everything up to there, so that what it did
+   * not tell of was not stored.
+   */
+  private end(error: RostrumError, released = false, told = !released): void {
     if (this.over) return;
     this.over = true;
     this.phase = { kind: "closed", error };
     // A release comes after everything else, so all that was sent has been decided; only the answers are lost.
     const unknown = (seq: Seq): RostrumError =>
-      new RostrumError(
-        "OUTCOME_UNKNOWN",
-        `The answer to command ${seq} was lost; the session was released after it was decided.`,
-        { seq },
-      );
+      new RostrumError("OUTCOME_UNKNOWN", `The answer to command ${seq} was lost, as the session was over first.`, {
+        seq,
+      });
     for (const { seq, command, sentAt, settle } of this.outbox.all()) {
       this.settled(seq);
       if (released && command.type === "release") {
         settle?.stored({ offset: this.received, at: this.state.at });
         continue;
       }
-      const why = released && sentAt !== undefined ? unknown(seq) : error;
+      const why = !told && sentAt !== undefined ? unknown(seq) : error;
       settle?.refused(why);
       this.effects.refused(why, command);
     }
@@ -1150,6 +1159,7 @@ export class Engine {
       token: this.token,
       birth: this.birth,
       received: this.received,
+      seen: this.seen,
       processed: this.processed,
       generation: this.delivery.generation,
       checkpoint: this.delivery.checkpoints.key,
@@ -1157,6 +1167,7 @@ export class Engine {
       awaited: this.delivery.awaited,
       restated: this.restated,
       gap: this.gap,
+      unsaved: this.unsaved,
       reserved: this.reserved,
     };
   }
