@@ -57,7 +57,7 @@ export const besideTransfer = async (
   what: "message" | "floor",
   file: SourceFile,
 ): Promise<{ readonly idle: Latency; readonly busy: Latency; readonly rate: number }> => {
-  await using target = await Target.start("memory");
+  await using target = await Target.start("durable");
   const [a, b] = [await openClient(target.url, "r", "a"), await openClient(target.url, "r", "b")];
   let arrived = (): void => {};
   b.session.on("msg", () => arrived());
