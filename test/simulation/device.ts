@@ -271,7 +271,10 @@ export class Page {
             done();
           });
         },
-        checkpoint: () => this.kept(),
+        checkpoint: () => {
+          this.forgetReached();
+          return this.kept();
+        },
         restore: (state) => {
           const { seen, from, shared, unrestored } = state as AppState;
           this.seen = [...seen];
@@ -348,6 +351,9 @@ export class Page {
         };
       }
       if (kept !== undefined && !keepsState) this.handledUpTo = kept.meta.processed;
+      // What was not yet on the disk when its page died was not.
+      const reached = device.reached.get(this.scope)?.offsets ?? new Set<Offset>();
+      for (const offset of reached) if (offset > (kept?.meta.processed ?? 0)) reached.delete(offset);
       if (kept?.meta.birth !== undefined) this.life = device.lives.get(this.scope) ?? 0;
       this.engine.load(kept);
     });
@@ -367,19 +373,24 @@ export class Page {
 
   private isPristine = true;
 
-  /** The points whose states must now be on the device: the last few valid ones, the base, and those to go back to. */
   private noteReached(point: Offset): void {
     const known = this.device.reached.get(this.scope);
     const { offsets } = known?.life === this.life ? known : { offsets: new Set<Offset>() };
     this.device.reached.set(this.scope, { life: this.life, offsets: offsets.add(point) });
+  }
+
+  /** Whenever a state is kept, older ones may go: not the last few valid ones, the base's, and those to go back to. */
+  private forgetReached(): void {
+    const known = this.device.reached.get(this.scope);
+    if (known?.life !== this.life) return;
     const { base, points, resyncs } = this.engine.state.sync;
     const due = new Set(resyncs.flatMap(({ offset, to }) => (offset > this.engine.processed ? [to] : [])));
     const valid = points.flatMap(({ offset, status }) =>
-      status !== "void" && offset >= base.offset && offsets.has(offset) ? [offset] : [],
+      status !== "void" && offset > base.offset && known.offsets.has(offset) ? [offset] : [],
     );
     const major = points.find(({ kind, status }) => kind === "major" && status === "open")?.offset;
     const last = new Set([...valid.slice(-this.profile.pointStates), base.offset, major]);
-    for (const offset of offsets) if (!last.has(offset) && !due.has(offset)) offsets.delete(offset);
+    for (const offset of known.offsets) if (!last.has(offset) && !due.has(offset)) known.offsets.delete(offset);
   }
 
   private wentBack(entry: Resynchronized, from: RestoredFrom): void {
@@ -389,9 +400,7 @@ export class Page {
     this.unrestored = [...this.unrestored, { after: entry.to, before: entry.offset }];
     const kept = this.device.reached.get(this.scope);
     if (kept?.life !== this.life || !kept.offsets.has(entry.to)) return;
-    const newer = [...kept.offsets].filter((offset) => offset > entry.to).length;
-    if (newer < this.profile.pointStates || this.engine.state.sync.base.offset === entry.to)
-      this.violations.push(`${this.scope} could not go back to #${entry.to}, though it kept its state there`);
+    this.violations.push(`${this.scope} could not go back to #${entry.to}, though it kept its state there`);
   }
 
   /** A point is confirmed only when the handlers have come to it, and the app's state is on the disk. */
@@ -593,6 +602,9 @@ export class Page {
     const anew = outcome.kind === "reset" && outcome.why !== "member-unknown";
     if (outcome.kind === "joined" || anew) {
       this.device.starts.set(this.scope, start);
+      this.device.reached.delete(this.scope);
+      // What it was asked to confirm before was never for it.
+      this.handledUpTo = start;
       this.device.floors.set(this.scope, head);
     }
     if ("gap" in outcome && outcome.gap !== undefined) {
@@ -601,7 +613,6 @@ export class Page {
       this.device.floors.set(this.scope, Math.max(this.device.floors.get(this.scope) ?? 0, to));
     }
     if (!anew) return;
-    this.handledUpTo = start;
     if (!this.profile.keepsState) this.seen = [];
   }
 

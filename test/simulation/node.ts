@@ -3,6 +3,7 @@
 import {
   type ClientFrame,
   defaultLimits,
+  type Entry,
   features,
   type Limits,
   memberId,
@@ -103,7 +104,11 @@ export class SimNode {
     const live = new Set<Seat>();
     const send = (seats: readonly Seat[], frame: ServerFrame): void => {
       if (frame.type === "refused") this.noteRefusals(seats, frame);
-      for (const { connection } of seats) connection.down([mangle(frame, sabotage)]);
+      const whole =
+        sabotage === "view-of-everything" && frame.type === "view"
+          ? { ...frame, view: { ...frame.view, activities: [...host.current.activities.values()] } }
+          : mangle(frame, sabotage);
+      for (const { connection } of seats) connection.down([whole]);
     };
     const effects: HostEffects<Seat> = {
       now: () => this.now,
@@ -112,7 +117,13 @@ export class SimNode {
         return scheduler.now * (sabotage === "impatient-leases" ? 20 : this.rate);
       },
       load: (done) => store.load(alive, done),
-      append: (condition, entries, done) => store.append(alive, condition, entries, done),
+      append: (condition, entries, done) =>
+        store.append(
+          alive,
+          condition,
+          entries.map((entry) => tampered(entry, sabotage)),
+          done,
+        ),
       read: (after, limit, done) => store.read(alive, after, limit, done),
       snapshot: (snapshot, done) => store.save(alive, snapshot, done),
       trim: (below) => store.trim(below),
@@ -230,6 +241,20 @@ export class SimNode {
   }
 
   private sabotaged(frame: Extract<ReadFrame, { type: "commands" }>): Extract<ReadFrame, { type: "commands" }> {
+    const { current: state } = this.host ?? {};
+    if (state !== undefined && tampering.has(this.sabotage)) {
+      const commands = frame.commands.map((command) => {
+        const generation =
+          this.sabotage === "no-generation-check"
+            ? "generation" in command || command.type === "messages"
+            : this.sabotage === "collision-by-arrival" && command.type === "resynchronize";
+        if (generation) return { ...command, generation: state.sync.generation };
+        if (this.sabotage === "two-runs" && "run" in command)
+          return { ...command, run: state.activities.get(command.activity)?.run ?? command.run };
+        return command;
+      });
+      return { ...frame, commands };
+    }
     if (this.sabotage === "ignore-the-fence") {
       const commands = frame.commands.map((command) =>
         command.type === "messages" ? { ...command, fence: undefined as never } : command,
@@ -329,6 +354,16 @@ export class SimNode {
 
 /** Of each second user, that it may moderate. */
 const rolesOf = (user: string): readonly string[] => (user.endsWith("1") ? ["boss"] : ["member"]);
+
+const tampering: ReadonlySet<Sabotage> = new Set<Sabotage>(["no-generation-check", "collision-by-arrival", "two-runs"]);
+
+const tampered = (entry: Entry, sabotage: Sabotage): Entry => {
+  if (sabotage === "restart-behind-major" && entry.type === "resynchronized" && entry.kind === "restart")
+    return { ...entry, to: 0 };
+  if (sabotage === "settle-without-confirmations" && entry.type === "sync-point" && entry.kind === "major")
+    return { ...entry, need: 0 };
+  return entry;
+};
 
 const mangle = (frame: ServerFrame, sabotage: Sabotage): ServerFrame => {
   if (sabotage === "cover-too-much" && frame.type === "entries" && frame.entries.length > 2)

@@ -97,7 +97,8 @@ export class Checkpoints {
   }
 
   clear(): readonly Key[] {
-    const keys = [...this.points.keys()].map(pointKey);
+    // What was let go a moment ago is still on the disk.
+    const keys: readonly Key[] = [...[...this.points.keys()].map(pointKey), ...this.gone];
     this.newest = this.newestKey = undefined;
     this.points.clear();
     this.fresh.clear();

@@ -182,12 +182,18 @@ export class Delivery {
 
   /** Takes a shared state up before anything else; what lies before it need not be given. */
   takeUp(point: SyncPoint): void {
-    this.steps.unshift({ kind: "take-up", point, life: this.life });
+    this.putFirst({ kind: "take-up", point, life: this.life });
   }
 
   /** The app has missed how all went back: it does so now, before anything else. */
   goBackWith(entry: Resynchronized, least: Offset): void {
-    this.steps.unshift({ kind: "missed", entry, least, life: this.life });
+    this.putFirst({ kind: "missed", entry, least, life: this.life });
+  }
+
+  /** Before everything else of this life, but for the state from which it begins. */
+  private putFirst(step: Step): void {
+    const begun = this.steps.findLastIndex(({ kind, life }) => kind === "restore" && life === this.life);
+    this.steps.splice(begun + 1, 0, step);
   }
 
   /** Keeps the app's state as it is now. */

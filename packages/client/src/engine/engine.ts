@@ -682,7 +682,8 @@ export class Engine {
 
   private shut({ error: wire, retryAfter }: ClosedFrame): void {
     const error = fromWire(wire);
-    if (this.releasing && (error.code === "MEMBER_UNKNOWN" || error.code === "CLOSED")) {
+    const isSent = this.outbox.all().some(({ command, sentAt }) => command.type === "release" && sentAt !== undefined);
+    if (this.releasing && isSent && (error.code === "MEMBER_UNKNOWN" || error.code === "CLOSED")) {
       // The answer to the release was lost, not the release.
       return this.end(new RostrumError("CLOSED", "The session was released."), true);
     }
