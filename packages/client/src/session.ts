@@ -24,6 +24,7 @@ import {
 } from "@rostrum/protocol";
 import { Activities } from "./activities.ts";
 import type { ActivityChange } from "./activity.ts";
+import { awaited } from "./awaited.ts";
 import { sleeplessClock } from "./clock.ts";
 import { type AskedProposal, Dialog, type ProposalOutcome, type ProposeOptions } from "./dialog.ts";
 import type { RestoredFrom } from "./engine/delivery.ts";
@@ -515,10 +516,13 @@ export class Session<Events extends object = AnyEvents> {
   }
 
   /** Leaves in order: what was emitted before is stored first. Resolves when the member has left. */
-  async release(): Promise<void> {
-    const { promise, settle } = this.settling();
-    this.engine.release(settle);
-    await promise;
+  release(): Promise<void> {
+    const release = async (): Promise<void> => {
+      const { promise, settle } = this.settling();
+      this.engine.release(settle);
+      await promise;
+    };
+    return awaited(release());
   }
 
   /** Leaves at once. What is not confirmed is given up; floors come free at once, or after the grace if the link is down. */
