@@ -1,12 +1,13 @@
 /** What a sender, a reader or a disk that does not play by the rules can do to transfers: nothing but be refused. */
 
 import { readdir } from "node:fs/promises";
+import type { Socket } from "node:net";
 import { type MemberCommand, memberId, RostrumError } from "@rostrum/protocol";
-import { fileBlobs, memoryBlobs, memoryStore, type SessionsOptions, type Store } from "@rostrum/server";
+import { type BlobStore, fileBlobs, memoryBlobs, memoryStore, type SessionsOptions, type Store } from "@rostrum/server";
 import { Scheduler } from "@rostrum/testing";
 import { describe, expect, it } from "vitest";
 import { piece } from "../node/piece.ts";
-import { folderOf, type Place, serve, unmannered } from "../node/place.ts";
+import { closing, folderOf, type Place, serve, unmannered } from "../node/place.ts";
 import { digestOf, RawLane, RawMember } from "../node/raw.ts";
 import { type Tap, tapped } from "../node/tapped-blobs.ts";
 
@@ -283,6 +284,84 @@ describe("a fetch", () => {
     await b.command({ type: "activity-decline", activity: id });
     expect(await lane.refused(id)).toBe("TRANSFER_ABORTED");
     expect(lane.refusal(id)?.error.details).toMatchObject({ why: "declined" });
+  });
+});
+
+describe("what a lane makes the server hold", () => {
+  /** Looks on at what is read and written. */
+  const watched = (): {
+    readonly blobs: BlobStore;
+    readonly seen: { open: number; reads: number; appends: number };
+  } => {
+    const seen = { open: 0, reads: 0, appends: 0 };
+    const inner = tapped(memoryBlobs(), { append: () => void (seen.appends += 1) });
+    const read: BlobStore["read"] = async (session, blob) => {
+      const reader = await inner.read(session, blob);
+      seen.open += 1;
+      return {
+        read: (from, length) => {
+          seen.reads += 1;
+          return reader.read(from, length);
+        },
+        close: () => {
+          seen.open -= 1;
+          return reader.close();
+        },
+      };
+    };
+    return { blobs: { ...inner, read }, seen };
+  };
+  const sent = async (here: Place): Promise<{ readonly b: RawMember; readonly id: number }> => {
+    const { a, lane, id } = await sending(here, content.length);
+    const b = await RawMember.join(here.url);
+    lane.finish(id, content);
+    await a.entry("activity-ended");
+    return { b, id };
+  };
+
+  it("is few pieces, if it takes none and begins anew again and again", async () => {
+    const { blobs, seen } = watched();
+    const { b, id } = await sent(await place({ blobs, ...unmannered }));
+    const lane = await b.lane();
+    // The socket of this side is no longer read.
+    const { _socket: socket } = (lane.socket.io.engine.transport as unknown as { ws: { _socket: Socket } }).ws;
+    socket.pause();
+    closing.push(() => void socket.resume());
+    for (let round = 0; round < 300; round += 1) {
+      const at = round % 2;
+      lane.send({ type: "fetch", session: "s", activity: id, at, upTo: at + 900_000 });
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    await expect.poll(() => seen.reads).toBeGreaterThan(0);
+    expect(seen.reads).toBeLessThan(100);
+    expect(seen.open).toBeLessThan(5);
+    socket.resume();
+    lane.cut();
+    await expect.poll(() => seen.open).toBe(0);
+    expect(await (await b.lane()).fetch(id)).toEqual(Buffer.from(content));
+  });
+
+  it("is no open file while it has room for nothing", async () => {
+    const { blobs, seen } = watched();
+    const { b, id } = await sent(await place({ blobs }));
+    const lane = await b.lane();
+    lane.send({ type: "fetch", session: "s", activity: id, at: 0, upTo: 10 });
+    await lane.until(() => lane.all("bytes")[0]);
+    await expect.poll(() => seen.open).toBe(0);
+    lane.send({ type: "fetch", session: "s", activity: id, at: 10, upTo: 20 });
+    await lane.until(() => lane.all("bytes")[1]);
+    expect(lane.fetched(id)).toEqual(Buffer.from(content.subarray(0, 20)));
+  });
+
+  it("is written together, if it comes in single bytes", async () => {
+    const { blobs, seen } = watched();
+    const here = await place({ blobs });
+    const { a, lane, id } = await sending(here);
+    const bytes = 5_000;
+    for (let at = 0; at < bytes; at += 1) lane.chunk(id, at, content.subarray(at, at + 1));
+    lane.finish(id, content.subarray(0, bytes));
+    expect((await a.entry("activity-ended")).result).toEqual({ bytes, digest: digestOf(content.subarray(0, bytes)) });
+    expect(seen.appends).toBeLessThan(bytes / 10);
   });
 });
 

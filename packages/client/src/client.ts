@@ -4,7 +4,7 @@ import { RostrumError, type ServerFrame } from "@rostrum/protocol";
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 import { defaultPulse } from "./engine/pulse.ts";
 import type { AnyEvents } from "./events.ts";
-import { claimOrphans, type Device, openKeeping, scopePrefix } from "./keeping.ts";
+import { claimOrphans, type Device, forgetUser, openKeeping } from "./keeping.ts";
 import { Link, type LinkEvents } from "./link.ts";
 import { Session } from "./session.ts";
 import type { Keeping, SessionHost, SessionOptions } from "./session-options.ts";
@@ -60,7 +60,7 @@ export const createClient = (options: ClientOptions = {}): Client => {
   const { user = "default", heartbeat = {} } = options;
   const sessions = new Map<string, Session<never>>();
   /** Connections of headless sessions that send what dead tabs left behind. */
-  const adoptions = new Set<() => void>();
+  const adoptions = new Set<{ readonly stop: () => void; readonly abort: (reason: string) => void }>();
 
   const dial = (): Socket =>
     io(options.url ?? address(options.socket), {
@@ -123,11 +123,12 @@ export const createClient = (options: ClientOptions = {}): Client => {
     let session: Session<never> | undefined;
     const own = connection(dial, () => (session === undefined ? [] : [session]));
     const stop = (): void => {
-      adoptions.delete(stop);
+      adoptions.delete(adoption);
       session?.close();
       own.link.close();
     };
-    adoptions.add(stop);
+    const adoption = { stop, abort: (reason: string) => session?.abort(reason) };
+    adoptions.add(adoption);
     session = new Session<never>(id, {}, { ...own, lane, silence, auth, keep: async () => orphan, gone: stop });
     const { status } = session;
     status.subscribe(({ phase, sync }) => {
@@ -155,12 +156,15 @@ export const createClient = (options: ClientOptions = {}): Client => {
     },
     retry: () => link.probe(),
     forget: async () => {
-      each((session) => session.abort("the user's data is being removed"));
-      await (await device).storage.wipe(scopePrefix(user));
+      const reason = "the user's data is being removed";
+      each((session) => session.abort(reason));
+      // Or what they write next would be there again.
+      for (const { abort } of adoptions) abort(reason);
+      await forgetUser(await device, user);
     },
     close: () => {
       each((session) => session.close());
-      for (const stop of adoptions) stop();
+      for (const { stop } of adoptions) stop();
       unwatch();
       link.close();
     },

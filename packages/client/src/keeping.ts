@@ -3,7 +3,7 @@
 import { RostrumError } from "@rostrum/protocol";
 import { format, hasUnsent, type Kept, readRecord } from "./engine/record.ts";
 import type { Keeping } from "./session-options.ts";
-import type { Storage } from "./storage/storage.ts";
+import { asidePrefix, type Storage, setAsideOf } from "./storage/storage.ts";
 import type { Release, Tabs } from "./tabs.ts";
 
 export interface Device {
@@ -102,4 +102,12 @@ export const claimOrphans = async (
     release();
   }
   return orphans;
+};
+
+/** Removes all that is kept for a user, what was set aside included. */
+export const forgetUser = async ({ storage }: Device, user: string): Promise<void> => {
+  const prefix = scopePrefix(user);
+  await storage.wipe(prefix);
+  for (const scope of await storage.list(asidePrefix))
+    if (setAsideOf(scope).startsWith(prefix)) await storage.wipe(scope);
 };

@@ -18,6 +18,7 @@ import {
   toPayload,
 } from "@rostrum/protocol";
 import { Activities } from "./activities.ts";
+import { awaited } from "./awaited.ts";
 import { sleeplessClock } from "./clock.ts";
 import { Dialog, type ProposalOutcome, type ProposeOptions } from "./dialog.ts";
 import { Engine } from "./engine/engine.ts";
@@ -346,8 +347,8 @@ export class Session<Events extends object = AnyEvents> {
   }
 
   /** Leaves in order: what was emitted before is stored first. Resolves when the member has left. */
-  async release(): Promise<void> {
-    await sending((settle) => this.engine.release(settle));
+  release(): Promise<void> {
+    return awaited(sending((settle) => this.engine.release(settle)).then(() => {}));
   }
 
   /** Leaves at once. What is not confirmed is given up; floors come free at once, or after the grace if the link is down. */

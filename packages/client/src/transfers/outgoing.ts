@@ -277,12 +277,13 @@ export class Outgoing {
     this.attempts += 1;
     if (wait === 0) return;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, wait);
-      const stopped = (): void => {
+      const done = (): void => {
         clearTimeout(timer);
+        signal.removeEventListener("abort", done);
         resolve();
       };
-      signal.addEventListener("abort", stopped, { once: true });
+      const timer = setTimeout(done, wait);
+      signal.addEventListener("abort", done, { once: true });
     });
     signal.throwIfAborted();
   }

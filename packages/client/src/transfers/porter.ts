@@ -201,8 +201,12 @@ export class Porter {
       if (this.closed !== undefined) throw this.closed;
       if (this.host.pass() !== undefined) return;
       await new Promise<void>((resolve) => {
-        this.waiting.push(resolve);
-        signal.addEventListener("abort", () => resolve(), { once: true });
+        const done = (): void => {
+          signal.removeEventListener("abort", done);
+          resolve();
+        };
+        this.waiting.push(done);
+        signal.addEventListener("abort", done, { once: true });
       });
     }
   }

@@ -22,7 +22,7 @@ import type { Seat } from "../seat.ts";
 import { blobOf } from "./blob.ts";
 import { Lane } from "./lane.ts";
 import type { Outlet } from "./outlet.ts";
-import { type Means, Upload } from "./upload.ts";
+import { type Means, mostFiles, Upload } from "./upload.ts";
 
 const debug: createDebug.Debugger = createDebug("rostrum:transfer");
 
@@ -123,6 +123,7 @@ export class Depot {
       limits: this.means.limits,
       visible: (id) => this.visible(id, member),
       upload: (id) => this.upload(id),
+      crowded: () => this.means.files.open >= mostFiles,
       source: (id) => ({ ...this.means, blob: this.blob(id) }),
       follow: (id, changed) => this.follow(id, changed),
       closed: () => {

@@ -2,6 +2,7 @@
 
 import { type Activity, type Offset, RostrumError, type SessionId, storedBytes } from "@rostrum/protocol";
 import type { BlobReader, BlobStore } from "../blobs.ts";
+import type { Outlet, Ticket } from "./outlet.ts";
 import type { Traffic } from "./traffic.ts";
 import type { Turns } from "./turns.ts";
 
@@ -14,8 +15,8 @@ export interface FetchRim {
   readonly traffic: Traffic;
   /** As it stands, if it concerns who reads. */
   present(): Activity | undefined;
-  /** Resolves when the connection takes more. */
-  clear(): Promise<void>;
+  /** The way out: whether a piece may be read for it, and whether it takes one more. */
+  readonly outlet: Pick<Outlet, "enter" | "leave" | "clear">;
   send(at: number, bytes: Uint8Array, end: boolean): void;
   refused(error: RostrumError): void;
   /** The last piece was sent, or it was refused. */
@@ -29,6 +30,9 @@ export class Fetch {
   private stopped = false;
   private complete = false;
   private reader: BlobReader | undefined;
+  private begun = false;
+  /** What it waits for. */
+  private ticket: Ticket | undefined;
   /** The reader has said that it has everything before. */
   private taken: number;
 
@@ -68,14 +72,32 @@ export class Fetch {
           const failed = new RostrumError("BLOB_FAILED", "The bytes could not be read. Try again.", {}, { cause });
           this.refuse(cause instanceof RostrumError ? cause : failed);
         });
-    });
+    }, this.isWanted);
   }
+
+  private readonly isWanted = (): boolean => !this.stopped;
 
   stop(): void {
     if (this.stopped) return;
     this.stopped = true;
+    // What it has read for a connection that takes nothing is let go of at once.
+    this.ticket?.cancel();
+    this.rest();
+  }
+
+  /** Nothing is to be read for now: whoever asks for little and waits holds no file open. */
+  private rest(): void {
+    const { reader } = this;
+    this.reader = undefined;
     // A reader that does not like to be closed is none the better for being told so.
-    this.reader?.close().catch(() => {});
+    reader?.close().catch(() => {});
+  }
+
+  private async wait(ticket: Ticket): Promise<boolean> {
+    this.ticket = ticket;
+    const come = await ticket.ready;
+    this.ticket = undefined;
+    return come;
   }
 
   /** Sends a piece. Answers whether there may be more to do. */
@@ -98,10 +120,26 @@ export class Fetch {
     }
     if (length <= 0) {
       if (ended && this.at === stored) this.deliver(nothing, true);
+      else this.rest();
       return false;
     }
+    const { outlet } = this.rim;
+    if (!(await this.wait(outlet.enter()))) return false;
+    try {
+      return await this.piece(length);
+    } finally {
+      outlet.leave();
+    }
+  }
+
+  private async piece(length: number): Promise<boolean> {
+    // The first is read when it can go: what begins anew again and again, for a connection that takes nothing, reads nothing.
+    if (!this.begun) await this.wait(this.rim.outlet.clear());
+    this.begun = true;
+    if (this.stopped) return false;
     const bytes = await this.read(length);
-    await this.rim.clear();
+    if (this.stopped) return false;
+    await this.wait(this.rim.outlet.clear());
     if (this.stopped) return false;
     const now = this.rim.present();
     this.deliver(bytes, now?.status === "ended" && this.at + bytes.length === storedBytes(now));
@@ -109,12 +147,13 @@ export class Fetch {
   }
 
   private async read(length: number): Promise<Uint8Array> {
-    this.reader ??= await this.rim.blobs.read(this.rim.session, this.rim.blob);
+    const reader = this.reader ?? (await this.rim.blobs.read(this.rim.session, this.rim.blob));
     if (this.stopped) {
-      await this.reader.close();
+      await reader.close();
       return nothing;
     }
-    const bytes = await this.reader.read(this.at, length);
+    this.reader = reader;
+    const bytes = await reader.read(this.at, length);
     if (bytes.length === 0 && !this.stopped)
       throw new RostrumError("BLOB_FAILED", `Nothing could be read from byte ${this.at}.`, { at: this.at });
     return bytes;

@@ -16,7 +16,7 @@ import {
 } from "@rostrum/protocol";
 import { Fetch, type FetchRim } from "./fetch.ts";
 import type { Outlet } from "./outlet.ts";
-import type { Carrier, Upload } from "./upload.ts";
+import { type Carrier, mostFiles, type Upload } from "./upload.ts";
 
 /** Most uploads, and most fetches, that one lane carries at once. */
 const most = 16;
@@ -31,6 +31,8 @@ export interface LaneRim {
   /** The activity, if it has bytes and concerns the member. */
   visible(activity: Offset): Activity | undefined;
   upload(activity: Offset): Upload;
+  /** Whether as many uploads are at work on this server as may be. */
+  crowded(): boolean;
   /** What a fetch needs besides its lane. */
   source(activity: Offset): Pick<FetchRim, "blob" | "blobs" | "turns" | "traffic">;
   /** Calls when the activity has changed; with an error, when it is there no more. Returns its undo. */
@@ -48,6 +50,13 @@ const busy = (what: string): RostrumError =>
   new RostrumError("SERVER_BUSY", `The lane carries ${most} ${what}, which is the limit; wait until one is over.`, {
     limit: most,
   });
+
+const crowded = (): RostrumError =>
+  new RostrumError(
+    "SERVER_BUSY",
+    `${mostFiles} uploads are at work on this server, which is the limit; nothing was lost. Go on later.`,
+    { limit: mostFiles },
+  );
 
 export class Lane implements Carrier {
   private readonly uploads = new Map<Offset, Upload>();
@@ -75,6 +84,7 @@ export class Lane implements Carrier {
     if (refusal !== undefined) return this.refused(id, refusal);
     if (this.uploads.size >= most && !this.uploads.has(id)) return this.refused(id, busy("uploads"));
     const upload = this.rim.upload(id);
+    if (!upload.carried && this.rim.crowded()) return this.refused(id, crowded());
     this.uploads.set(id, upload);
     upload.attach(this, run);
   }
@@ -118,7 +128,7 @@ export class Lane implements Carrier {
         session,
         activity,
         present: () => this.rim.visible(activity),
-        clear: () => outlet.clear(),
+        outlet,
         send: (from, bytes, end) =>
           outlet.send({ type: "bytes", session, activity, at: from, bytes, ...(end ? { end } : {}) }),
         refused: (error) => this.tell(activity, error),

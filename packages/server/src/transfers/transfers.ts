@@ -39,6 +39,7 @@ export class Transfers {
   private readonly stopping = new Set<Depot>();
   private readonly credit: Credit;
   private readonly turns = new Turns();
+  private readonly files = { open: 0 };
   readonly traffic: Traffic;
   private readonly watch: NodeJS.Timeout;
 
@@ -67,8 +68,8 @@ export class Transfers {
   consider(session: SessionId, host: Host<Seat>, entries: readonly Entry[]): void {
     if (entries.length > 0) return this.depots.get(session)?.consider(entries);
     const { blobs, limits, listeners } = this.options;
-    const { credit, turns, traffic } = this;
-    const depot = new Depot(session, host, { blobs, limits, credit, turns, traffic }, listeners);
+    const { credit, turns, traffic, files } = this;
+    const depot = new Depot(session, host, { blobs, limits, credit, turns, traffic, files }, listeners);
     this.depots.set(session, depot);
     depot.begin();
   }

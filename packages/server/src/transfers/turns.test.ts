@@ -35,3 +35,18 @@ it("leaves room for everything else between two steps", async () => {
   await turns.next();
   expect(between).toBeGreaterThanOrEqual(20);
 });
+
+it("goes past what is no longer wanted, however much that is", () => {
+  const rounds: (() => void)[] = [];
+  const turns = new Turns((then) => void rounds.push(then));
+  const steps: string[] = [];
+  for (let n = 0; n < 100_000; n += 1)
+    turns.take(
+      () => void steps.push("unwanted"),
+      () => false,
+    );
+  for (const name of ["a", "b"]) turns.take(() => void steps.push(name));
+  let count = 0;
+  for (let round = rounds.shift(); round !== undefined; round = rounds.shift(), count += 1) round();
+  expect([steps, count]).toEqual([["a", "b"], 2]);
+});

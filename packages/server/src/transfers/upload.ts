@@ -41,7 +41,12 @@ export interface Means {
   readonly credit: Credit;
   readonly turns: Turns;
   readonly traffic: Traffic;
+  /** Uploads that have a file open, or are about to. */
+  readonly files: { open: number };
 }
+
+/** Most of those: who waits for memory has a file open, and a process has only so many. */
+export const mostFiles = 1_024;
 
 /** What an upload needs of its session. */
 export interface UploadRim {
@@ -63,6 +68,9 @@ interface Ending {
   readonly bytes: number;
   readonly digest: string;
 }
+
+/** Chunks are joined up to so many bytes. */
+const joinedBytes = 65_536;
 
 const typed = (cause: unknown): RostrumError =>
   cause instanceof RostrumError
@@ -223,8 +231,13 @@ export class Upload {
 
   // ---- the file ----
 
+  /** How often it was opened and has not been closed yet: closing may still be due when it is opened again. */
+  private opens = 0;
+
   private open(): void {
     this.phase = "opening";
+    this.opens += 1;
+    this.means.files.open += 1;
     this.work = this.work.then(() => this.opened()).catch((cause: unknown) => this.broken(cause));
   }
 
@@ -255,6 +268,10 @@ export class Upload {
   private async close(): Promise<void> {
     const { writer } = this;
     this.writer = undefined;
+    if (this.opens > 0) {
+      this.opens -= 1;
+      this.means.files.open -= 1;
+    }
     // What it had to say, its appends and flushes have said.
     await writer?.close().catch(() => {});
   }
@@ -331,11 +348,24 @@ export class Upload {
 
   private step(): void {
     if (this.phase !== "open") return;
-    const bytes = this.queue.shift();
+    const bytes = this.next();
     if (bytes !== undefined) this.put(bytes);
     if (this.queue.length > 0) return this.plan();
     if (this.ending !== undefined && !this.finishing) this.conclude(this.ending);
     else this.rest();
+  }
+
+  /** What to write next: small chunks that have come meanwhile as one, or single bytes would come faster than they go. */
+  private next(): Uint8Array | undefined {
+    let count = 0;
+    let bytes = 0;
+    for (const { length } of this.queue) {
+      if (count > 0 && bytes + length > joinedBytes) break;
+      count += 1;
+      bytes += length;
+    }
+    const taken = this.queue.splice(0, count);
+    return taken.length > 1 ? Buffer.concat(taken, bytes) : taken[0];
   }
 
   /** Writes a chunk; where a point lies in it, hashes up to exactly there. */
