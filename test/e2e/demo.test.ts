@@ -65,7 +65,7 @@ describe("the demo", () => {
     await say("Bob", "hello Ada");
     await whole(2);
     await pane("Ada").getByTestId("mark").click();
-    await expect.poll(() => text("Bob", "timeline"), within).toContain("sync point 1");
+    await expect.poll(() => text("Bob", "happened"), within).toContain("sync point 1");
     await shot("live");
   });
 

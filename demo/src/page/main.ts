@@ -139,10 +139,12 @@ const compare = find("compare", HTMLInputElement);
 compare.addEventListener("change", () => {
   for (const { frame, origin } of frames) frame.contentWindow?.postMessage({ compare: compare.checked }, origin);
 });
-// A pane that was reloaded asks how the switch stands.
-addEventListener("message", ({ source, origin }) => {
+// A pane that was reloaded asks how the switch stands; one that has grown asks for room.
+addEventListener("message", ({ source, origin, data }: MessageEvent<{ readonly height?: unknown } | null>) => {
   const asking = frames.find((each) => each.origin === origin && each.frame.contentWindow === source);
-  asking?.frame.contentWindow?.postMessage({ compare: compare.checked }, origin);
+  if (asking === undefined) return;
+  if (typeof data?.height === "number") asking.frame.style.minHeight = `${Math.min(data.height, 4_000)}px`;
+  else asking.frame.contentWindow?.postMessage({ compare: compare.checked }, origin);
 });
 
 const server = find("server", HTMLSpanElement);
