@@ -6,6 +6,7 @@ import { size } from "../house/size.mjs";
 import { fanout, latency, loaded, memory, mesh, openLong, storm } from "./cases.ts";
 import { contention, floorMemory, grantLatency } from "./floors.ts";
 import { median } from "./load.ts";
+import { syncCost } from "./sync.ts";
 
 interface Row {
   readonly name: string;
@@ -26,7 +27,8 @@ const rows: Row[] = [];
 
 const wanted = (...names: string[]): boolean => only === undefined || names.some((name) => only.includes(name));
 const add = (name: string, unit: string, ours: number, peer: number, goal: string): void => {
-  if (!wanted(name) && !wanted(name.split("-").slice(0, 2).join("-"))) return;
+  const parts = name.split("-");
+  if (!parts.some((_, index) => wanted(parts.slice(0, index + 1).join("-")))) return;
   const row = { name, unit, ours, peer, ratio: ours / peer, goal };
   rows.push(row);
   const show = (figure: number): string => (figure >= 100 ? figure.toFixed(0) : figure.toPrecision(3));
@@ -188,6 +190,20 @@ if (wanted("floor-memory")) {
     () => floorMemory("plain"),
   );
   add("floor-memory", "resident bytes per held floor", median(ours), median(peer), "shown");
+}
+
+if (wanted("sync-cost")) {
+  for (const what of ["minor", "confirmed"] as const) {
+    const [ours, peer] = await inTurn(
+      () => syncCost(what),
+      () => syncCost("message"),
+    );
+    const name = what === "minor" ? "sync-cost" : "sync-cost-confirmed";
+    const bytes = (side: typeof ours): number => median(side.map((cost) => cost.bytes));
+    const cpu = (side: typeof ours): number => median(side.map((cost) => cost.cpu));
+    add(`${name}-bytes`, "bytes down per member", bytes(ours), bytes(peer), "shown");
+    add(`${name}-cpu`, "us of server CPU per member", cpu(ours), cpu(peer), "shown");
+  }
 }
 
 if (wanted("client-size")) {

@@ -16,44 +16,56 @@ import type { Socket } from "socket.io-client";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { answers, opened, opening, refusals, Wire } from "./wire.ts";
 
+const deep = (levels: number): unknown => (levels === 0 ? 1 : { a: deep(levels - 1) });
+
+const values: readonly unknown[] = [
+  undefined,
+  null,
+  0,
+  -1,
+  1.5,
+  2 ** 53,
+  Number.NaN,
+  "",
+  "s",
+  "__proto__",
+  "x".repeat(1_000),
+  [],
+  {},
+  [[]],
+  ["note", 1],
+  [["note", 1]],
+  [{ type: "messages", items: [["note", 1]] }],
+  [{ type: "messages", items: [] }],
+  [{ type: "floor-release", floor: "mic", fence: 1e9 }],
+  [{ type: "floor-request", floor: "mic", priority: 9 }],
+  [{ type: "floor-request", floor: "mic", for: {}, within: -1 }],
+  [{ type: "floor-configure", floor: "mic", change: { __proto__: null, capacity: -1 } }],
+  [{ type: "floor-reorder", floor: "mic", member: "m", position: 1e300 }],
+  [{ type: "propose", subject: { kind: "dialog", mode: "shouting" } }],
+  [{ type: "answer", proposal: "1", accept: "yes" }],
+  [{ type: "sync-minor", name: 7, data: { a: [7] } }],
+  [{ type: "sync-major", rule: "nobody", within: Number.NaN }],
+  [{ type: "sync-confirm", serial: -1 }],
+  [{ type: "resynchronize", kind: "set", serial: 1e300 }],
+  [{ type: "resynchronize", kind: "abandon", generation: "1" }],
+  [{ type: "exception", reason: "x".repeat(1_000) }],
+  [{ type: "activity-start", kind: "transfer", name: "f", data: { size: -1 }, to: [{}] }],
+  [{ type: "activity-point", activity: 1, run: 0.5, confirm: "yes" }],
+  [{ type: "activity-interrupt", activity: 1, run: 1, for: [] }],
+  [{ type: "activity-end", activity: "1", run: null, result: deep(40) }],
+  [{ type: "constructor" }],
+  JSON.parse('{"__proto__":{"polluted":true}}'),
+  deep(40),
+  new Uint8Array(8),
+  { birth: "b", offset: 1e12 },
+  { member: "m", token: "1.x" },
+  true,
+];
+
 /** Frames that are almost right: every shape of wrong, by chance. */
 const frames = (chance: Scheduler): unknown => {
-  const deep = (levels: number): unknown => (levels === 0 ? 1 : { a: deep(levels - 1) });
-  const value = (): unknown =>
-    chance.pick<unknown>([
-      undefined,
-      null,
-      0,
-      -1,
-      1.5,
-      2 ** 53,
-      Number.NaN,
-      "",
-      "s",
-      "__proto__",
-      "x".repeat(1_000),
-      [],
-      {},
-      [[]],
-      ["note", 1],
-      [["note", 1]],
-      [{ type: "messages", items: [["note", 1]] }],
-      [{ type: "messages", items: [] }],
-      [{ type: "floor-release", floor: "mic", fence: 1e9 }],
-      [{ type: "floor-request", floor: "mic", priority: 9 }],
-      [{ type: "floor-request", floor: "mic", for: {}, within: -1 }],
-      [{ type: "floor-configure", floor: "mic", change: { __proto__: null, capacity: -1 } }],
-      [{ type: "floor-reorder", floor: "mic", member: "m", position: 1e300 }],
-      [{ type: "propose", subject: { kind: "dialog", mode: "shouting" } }],
-      [{ type: "answer", proposal: "1", accept: "yes" }],
-      [{ type: "constructor" }],
-      JSON.parse('{"__proto__":{"polluted":true}}'),
-      deep(40),
-      new Uint8Array(8),
-      { birth: "b", offset: 1e12 },
-      { member: "m", token: "1.x" },
-      true,
-    ]);
+  const value = (): unknown => chance.pick(values);
   const frame: Record<string, unknown> = {
     type: chance.pick([
       "open",
@@ -64,6 +76,11 @@ const frames = (chance: Scheduler): unknown => {
       "ping",
       "renew",
       "detach",
+      "lane",
+      "upload",
+      "chunk",
+      "finish",
+      "fetch",
       "opened",
       "toString",
       7,
@@ -87,6 +104,15 @@ const frames = (chance: Scheduler): unknown => {
     "n",
     "auth",
     "history",
+    "birth",
+    "member",
+    "token",
+    "activity",
+    "run",
+    "at",
+    "upTo",
+    "bytes",
+    "digest",
   ]) {
     if (chance.chance(0.7)) frame[key] = key === "session" && chance.chance(0.8) ? "s" : value();
   }
@@ -217,7 +243,7 @@ describe("a server under hostile frames", () => {
       cursor: { birth: first.birth, offset: 1e9 },
       resume: { member: first.member, token: first.token },
     });
-    expect(answer.outcome).toEqual({ kind: "reset", why: "fork" });
+    expect(answer.outcome).toEqual({ kind: "reset", why: "fork", fork: expect.any(Number) });
   });
 
   it("refuses what is too large, and closes who keeps more under way than the window allows", async () => {

@@ -3,7 +3,7 @@
 import { type AskedProposal, gate, memoryStorage, RostrumError, type Session } from "@rostrum/client";
 import { embeddedStore, type FloorMove, type Ruling } from "@rostrum/server";
 import { describe, expect, it } from "vitest";
-import { behind, codeOf, folder, heard, join, type Place, quick, serve, victim } from "./place.ts";
+import { behind, codeOf, folderOf, heard, join, type Place, quick, serve, victim } from "./place.ts";
 
 const roles = { member: ["emit", "volatile", "floor", "sync", "dialog"], chair: ["*"] };
 /** Who a client says it is, it is; a name that begins with "chair" may moderate. */
@@ -248,7 +248,7 @@ describe("the chair", () => {
   });
 
   it("changes the policy in mid-session, for everybody, and it is still so after a restart", async () => {
-    const disk = await folder();
+    const disk = await folderOf();
     const options = { authenticate, roles, floors: { mic: { policy: "chair" as const } } };
     const first = await serve({ ...options, store: embeddedStore(disk) });
     const chair = await enter(first, "chair");
@@ -508,7 +508,7 @@ describe("a lease", () => {
   });
 
   it("outlives a SIGKILL of the server within the grace, and so does the queue", async () => {
-    const place = await victim(new URL("./floor-server.ts", import.meta.url), await folder());
+    const place = await victim(new URL("./floor-server.ts", import.meta.url), await folderOf());
     const [a, b] = [await enter(place, "a", quick), await enter(place, "b", quick)];
     const grant = await a.floor("mic").request();
     const waiting = b.floor("mic").request();

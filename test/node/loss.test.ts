@@ -5,7 +5,7 @@ import { join as joinPath } from "node:path";
 import type { Client, Resumption, Session } from "@rostrum/client";
 import { memoryStorage } from "@rostrum/client";
 import { expect, it } from "vitest";
-import { folder, join, quick, victim } from "./place.ts";
+import { folderOf, join, quick, victim } from "./place.ts";
 
 const script = new URL("./floor-server.ts", import.meta.url);
 
@@ -49,7 +49,7 @@ const stopped = (...apps: readonly App[]): Promise<void> =>
 it("a store whose folder was deleted gets everything again that was not secured, once", {
   timeout: 60_000,
 }, async () => {
-  const disk = await folder();
+  const disk = await folderOf();
   const server = await victim(script, disk);
   const [a, b] = [await app(server.url, "a"), await app(server.url, "b")];
   for (let each = 1; each <= 3; each += 1) {
@@ -77,7 +77,7 @@ it("a store whose folder was deleted gets everything again that was not secured,
 });
 
 it("what a confirmed major point had secured is not sent again, and that is said", { timeout: 60_000 }, async () => {
-  const disk = await folder();
+  const disk = await folderOf();
   const server = await victim(script, disk);
   const [a, b] = [await app(server.url, "a"), await app(server.url, "b")];
   const { offset } = await a.session.emit("note", "secured");
@@ -97,8 +97,8 @@ it("what a confirmed major point had secured is not sent again, and that is said
 it("an older copy of the store gets again what it lacks, also if it has gone on before", {
   timeout: 60_000,
 }, async () => {
-  const disk = await folder();
-  const backup = joinPath(await folder(), "copy");
+  const disk = await folderOf();
+  const backup = joinPath(await folderOf(), "copy");
   const server = await victim(script, disk);
   const [a, b] = [await app(server.url, "a"), await app(server.url, "b")];
   await a.session.emit("note", "a1");
@@ -131,8 +131,8 @@ it("an older copy of the store gets again what it lacks, also if it has gone on 
 });
 
 it("a page that was away finds out, and goes on from what it has of the common log", { timeout: 60_000 }, async () => {
-  const disk = await folder();
-  const backup = joinPath(await folder(), "copy");
+  const disk = await folderOf();
+  const backup = joinPath(await folderOf(), "copy");
   const server = await victim(script, disk);
   const storage = memoryStorage();
   const a = await app(server.url, "a");

@@ -6,7 +6,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join as joinPath } from "node:path";
+import { join as pathOf } from "node:path";
 import {
   type Client,
   type ClientOptions,
@@ -30,6 +30,13 @@ export const closing: (() => void | Promise<void>)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
+
+/** A folder for one test. */
+export const folderOf = async (): Promise<string> => {
+  const folder = await mkdtemp(pathOf(tmpdir(), "rostrum-"));
+  closing.push(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+};
 
 export const serve = async (options: Partial<SessionsOptions> = {}, port = 0): Promise<Place> => {
   const http = createServer();
@@ -80,8 +87,8 @@ export interface Victim {
   readonly start: () => Promise<void>;
 }
 
-/** Starts `script` (a server that sends its address) with a folder and a port; the same port each time. */
-export const victim = async (script: URL, folder: string): Promise<Victim> => {
+/** Starts `script` (a server that sends its address) with a folder, a port (the same each time) and what else it wants. */
+export const victim = async (script: URL, folder: string, ...more: readonly string[]): Promise<Victim> => {
   let child: ChildProcess | undefined;
   let port = 0;
   const kill = async (): Promise<void> => {
@@ -91,20 +98,13 @@ export const victim = async (script: URL, folder: string): Promise<Victim> => {
     await gone;
   };
   const start = async (): Promise<void> => {
-    child = fork(script, [folder, String(port)], { execArgv: ["--import", "tsx", "--conditions=source"] });
+    child = fork(script, [folder, String(port), ...more], { execArgv: ["--import", "tsx", "--conditions=source"] });
     const [address] = (await once(child, "message")) as [{ readonly port: number }];
     port = address.port;
   };
   closing.push(kill);
   await start();
   return { url: `http://127.0.0.1:${port}`, kill, start };
-};
-
-/** A folder that is removed after the test. */
-export const folder = async (): Promise<string> => {
-  const path = await mkdtemp(joinPath(tmpdir(), "rostrum-"));
-  closing.push(() => rm(path, { recursive: true, force: true }));
-  return path;
 };
 
 /** Heartbeats for tests of links that die. */

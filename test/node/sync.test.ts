@@ -212,7 +212,7 @@ describe("going back", () => {
     await b.session.sync.abandon();
     await agree([a, b], ["one"]);
     expect((await a.session.sync.minor()).serial).toBe(3);
-    await a.session.sync.renumber(100);
+    await a.session.sync.set(100);
     expect((await a.session.sync.minor()).serial).toBe(100);
     await agree([a, b], ["one"]);
   });

@@ -89,7 +89,7 @@ export class SyncPoints {
    */
   async minor(options: MinorOptions = {}): Promise<SyncPoint> {
     const { confirm, share = false } = options;
-    return this.set(
+    return this.put(
       { type: "sync-minor", ...this.described(options), ...(confirm === true ? { confirm } : {}) },
       share,
     );
@@ -106,7 +106,7 @@ export class SyncPoints {
    */
   async major(options: MajorOptions = {}): Promise<PointOutcome> {
     const { rule, within, share = this.host.keepsState } = options;
-    const point = await this.set(
+    const point = await this.put(
       {
         type: "sync-major",
         ...this.described(options),
@@ -157,7 +157,7 @@ export class SyncPoints {
   }
 
   /** Begins a new numbering: the next point gets this serial, from 1. Nothing stored is void; what is under way is refused. */
-  async renumber(serial: Serial, reason?: string): Promise<Stored> {
+  async set(serial: Serial, reason?: string): Promise<Stored> {
     return this.resynchronize("set", serial, reason);
   }
 
@@ -222,7 +222,7 @@ export class SyncPoints {
 
   // ---- inside ----
 
-  private async set(command: MemberCommand, share: boolean): Promise<SyncPoint> {
+  private async put(command: MemberCommand, share: boolean): Promise<SyncPoint> {
     const { offset } = await this.host.submit({ ...command, ...this.generation() } as MemberCommand);
     if (share && this.host.keepsState && this.host.sharing()) {
       this.toShare.add(offset);

@@ -48,7 +48,7 @@ export type SyncCommand =
       readonly generation?: number;
     }
   /** Confirms this point and all before it. */
-  | { readonly type: "sync-confirm"; readonly serial: Serial; readonly data?: unknown }
+  | { readonly type: "sync-confirm"; readonly serial: Serial; readonly data?: unknown; readonly generation?: number }
   /**
    * `restart`: back to the point `serial`. `abandon`: back to the last confirmed major point, and on with a serial never used.
    * `set`: nothing goes back; the next point gets `serial`.

@@ -60,7 +60,11 @@ export const decideInto = (to: Deciding, { from, command }: Envelope): readonly 
   } catch (error) {
     // A rule refuses before it records; anything else is a fault of ours that must not leave half a decision behind.
     if (!(error instanceof RostrumError) || to.entries.length !== before) throw error;
-    return [{ seq: from?.seq ?? 0, count: isMemberCommand(command) ? seqSpan(command) : 1, error }];
+    const count = isMemberCommand(command) ? seqSpan(command) : 1;
+    if (from === null) return [{ seq: 0, count, error }];
+    // Sent again after a part of it was stored: that part is not refused.
+    const known = Math.max(0, (to.state.seqs.get(from.member) ?? 0) - from.seq + 1);
+    return known < count ? [{ seq: from.seq + known, count: count - known, error }] : [{ seq: from.seq, count, error }];
   }
 };
 
@@ -411,6 +415,7 @@ const takeUp = (
       member.roles.length === resume.roles.length &&
       member.roles.every((role, index) => role === resume.roles[index]),
     ...(resume.name === undefined ? {} : { name: resume.name }),
+    ...(member.presence === "gone" ? { user: member.user } : {}),
   });
   if (member.presence !== "connected") advanceAll(to);
   // It may come back with other roles, and no longer be a chair.

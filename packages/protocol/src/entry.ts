@@ -56,6 +56,8 @@ export interface Joined extends Stamp {
 export interface Resumed extends Stamp {
   readonly type: "resumed";
   readonly member: MemberId;
+  /** It was given up and comes back after all: who did not see it then has to learn of it anew. */
+  readonly user?: UserId;
   readonly incarnation: number;
   readonly node: string;
   readonly name?: string;

@@ -13,7 +13,7 @@ import { foldFloor } from "./floors/fold.ts";
 import type { MemberId, Offset, Seq } from "./ids.ts";
 import type { Member, SessionState } from "./state.ts";
 import { maxEpochs } from "./sync/epoch.ts";
-import { foldSync, syncWithout } from "./sync/fold.ts";
+import { foldSync, syncWithout, withoutState } from "./sync/fold.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -65,6 +65,12 @@ const advanceSeq = (to: Folding, id: MemberId, seq: Seq): void => {
     changeMember(to, id, { confirmed: member.incarnation });
 };
 
+const connected = ({ at, offset }: Entry): Pick<Member, "presence" | "since" | "changed"> => ({
+  presence: "connected",
+  since: at,
+  changed: offset,
+});
+
 /** Applies one entry to a folding. */
 export const foldInto = (to: Folding, entry: Entry): void => {
   to.head = lastOffset(entry);
@@ -105,17 +111,14 @@ export const foldInto = (to: Folding, entry: Entry): void => {
       });
       return;
     }
-    case "resumed":
-      changeMember(to, entry.member, {
-        incarnation: entry.incarnation,
-        node: entry.node,
-        presence: "connected",
-        since: entry.at,
-        changed: entry.offset,
-        roles: entry.roles,
-        ...(entry.name === undefined ? {} : { name: entry.name }),
-      });
+    case "resumed": {
+      const { member: id, user, name, roles, node, incarnation } = entry;
+      // A view does not show who is gone.
+      if (user !== undefined && !to.members.has(id))
+        members(to).set(id, { id, user, roles, node, incarnation, confirmed: 0, ...connected(entry) });
+      changeMember(to, id, { incarnation, node, roles, ...connected(entry), ...(name === undefined ? {} : { name }) });
       return;
+    }
     case "dropped":
       changeMember(to, entry.member, { presence: "dropped", since: entry.since, changed: entry.offset });
       return;
@@ -174,8 +177,11 @@ export const foldInto = (to: Folding, entry: Entry): void => {
     case "activity-forgotten": {
       const id = entry.type === "activity-started" ? entry.offset : entry.activity;
       const activity = foldActivity(to.activities.get(id), entry, (member) => to.members.get(member)?.user);
-      if (activity === undefined) activities(to).delete(id);
-      else activities(to).set(id, activity);
+      if (activity !== undefined) activities(to).set(id, activity);
+      else if (to.activities.has(id)) {
+        activities(to).delete(id);
+        to.sync = withoutState(to.sync, id);
+      }
       return;
     }
     case "ended":

@@ -134,10 +134,10 @@ const subject = (value: unknown): Subject => {
     : invalid("a bad subject (a dialog mode or a release is due)");
 };
 
-/** X.225 has serials of six digits; nine are plenty for a log. */
+/** X.225 has serials of six digits; nine are plenty for a log. What is counted on from there may grow beyond. */
 const maxSerial = 999_999_999;
 
-const serial = (value: unknown): number => {
+const serialToSet = (value: unknown): number => {
   const number = safe(value);
   return number <= maxSerial ? number : invalid(`a bad serial (0 to ${maxSerial} is due)`);
 };
@@ -256,14 +256,15 @@ const command = (value: unknown, limits: Limits): MemberCommand => {
         ...optional(from, "within", milliseconds),
       };
     case "sync-confirm":
-      return { type, serial: serial(own(from, "serial")), ...data(from, "data", limits) };
+      return { type, serial: whole(from, "serial"), ...data(from, "data", limits), ...generation(from) };
     case "resynchronize": {
       const kind = own(from, "kind");
       if (kind !== "restart" && kind !== "abandon" && kind !== "set") return invalid("a bad kind of resynchronization");
       return {
         type,
         kind,
-        ...(kind === "abandon" ? {} : { serial: serial(own(from, "serial")) }),
+        ...(kind === "set" ? { serial: serialToSet(own(from, "serial")) } : {}),
+        ...(kind === "restart" ? { serial: whole(from, "serial") } : {}),
         ...optional(from, "reason", words),
         ...generation(from),
       };
@@ -291,7 +292,7 @@ const command = (value: unknown, limits: Limits): MemberCommand => {
         ...(own(from, "confirm") === true ? { confirm: true } : {}),
       };
     case "activity-confirm":
-      return { type, activity: whole(from, "activity"), serial: serial(own(from, "serial")) };
+      return { type, activity: whole(from, "activity"), serial: whole(from, "serial") };
     case "activity-interrupt":
       return { type, ...run(from), ...optional(from, "for", member), ...data(from, "data", limits) };
     case "activity-resume":

@@ -1,6 +1,6 @@
 /** A session's log, played command by command by members with names, for the tests of its rules. */
 
-import type { MemberCommand, ServerCommand } from "./command.ts";
+import type { MemberCommand, ServerCommand, SyncCommand } from "./command.ts";
 import { defaultConfig, type SessionConfig } from "./config.ts";
 import { deadlines, decide } from "./decide.ts";
 import type { Entry } from "./entry.ts";
@@ -10,7 +10,18 @@ import { ranked } from "./floors/order.ts";
 import { floorConfigIn, floorOf, grantOf } from "./floors/sight.ts";
 import { foldAll } from "./fold.ts";
 import { memberId, sessionId, userId } from "./ids.ts";
-import { emptyState, fromRecord, type SessionState, type StateRecord, toRecord } from "./state.ts";
+import { emptyState, fromRecord, type SessionState, type StateRecord, toRecord, toView } from "./state.ts";
+
+/** Numbers in [0, 1) from a seed (mulberry32). */
+export const chanceOf = (seed: number): (() => number) => {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+};
 
 export class Play {
   state: SessionState = emptyState(sessionId("s"));
@@ -21,7 +32,7 @@ export class Play {
   constructor(floors: Readonly<Record<string, Partial<FloorConfig>>>, config: Partial<SessionConfig> = {}) {
     const whole: SessionConfig = {
       ...defaultConfig,
-      roles: { member: ["emit", "floor", "sync", "dialog"], chair: ["*"] },
+      roles: { member: ["emit", "floor", "sync", "dialog", "activity", "transfer"], chair: ["*"] },
       ...config,
       floors: Object.fromEntries(Object.entries(floors).map(([name, each]) => [name, { ...defaultFloor, ...each }])),
     };
@@ -77,7 +88,28 @@ export class Play {
   }
 
   emits(name: string, event: string, fence?: number): string {
-    return this.says(name, { type: "messages", items: [[event, 1]], ...(fence === undefined ? {} : { fence }) });
+    const { generation } = this.state.sync;
+    return this.says(name, {
+      type: "messages",
+      items: [[event, 1]],
+      ...(fence === undefined ? {} : { fence }),
+      ...(generation === 0 ? {} : { generation }),
+    });
+  }
+
+  /** The same command as a member says it in the present generation. */
+  syncs(name: string, command: SyncCommand): string {
+    return this.says(name, { generation: this.state.sync.generation, ...command });
+  }
+
+  /** The session's sync points that are listed, as `serial status`. */
+  points(): readonly string[] {
+    return this.state.sync.points.map(({ serial, status }) => `${serial} ${status}`);
+  }
+
+  /** What a member sees of the activities, by its view: their names. */
+  activitiesOf(name: string): readonly string[] {
+    return toView(this.state, memberId(name)).activities.map((activity) => activity.name);
   }
 
   drops(name: string): string {

@@ -1,7 +1,7 @@
 /** The folded state of a session, and its two plain forms: the snapshot that a store keeps, the view that a member gets. */
 
 import type { Activity } from "./activities/activity.ts";
-import { audienceIn } from "./activities/sight.ts";
+import { concerns } from "./activities/sight.ts";
 import { defaultConfig, type SessionConfig } from "./config.ts";
 import type { Dialog } from "./dialog/dialog.ts";
 import type { Floor } from "./floors/floor.ts";
@@ -110,6 +110,6 @@ export const toView = (state: SessionState, member?: MemberId): StateRecord => (
   seqs: [],
   floors: [...state.floors],
   activities: [...state.activities.values()].filter(
-    (activity) => activity.to === undefined || (member !== undefined && audienceIn(state, activity)?.includes(member)),
+    (activity) => activity.to === undefined || (member !== undefined && concerns(state, activity, member)),
   ),
 });

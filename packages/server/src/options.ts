@@ -28,6 +28,7 @@ import {
   type Time,
 } from "@rostrum/protocol";
 import type { Socket } from "socket.io";
+import type { BlobStore } from "./blobs.ts";
 import type { FloorChair } from "./floors/auto-chair.ts";
 import { defaultRetention, type Retention } from "./retention.ts";
 import type { Store } from "./store.ts";
@@ -61,6 +62,13 @@ export interface FloorOptions extends Partial<Omit<FloorConfig, "policy">> {
 
 export interface SessionsOptions {
   readonly store: Store;
+  /**
+   * Where the bytes of transfers and shared states lie; default: the store's own (`store.blobs`). Closed with the store.
+   * Without either, transfers are refused with FEATURE_MISSING.
+   */
+  readonly blobs?: BlobStore;
+  /** Bytes of uploads in memory at once, over all sessions; who exceeds it waits. Default 64 MiB. */
+  readonly transferBytes?: number;
   /**
    * Runs at every open and every resume. Answer who it is, or `null` to refuse for good (AUTH_REFUSED). What it throws
    * counts as a passing failure (AUTH_FAILED, the client tries again) unless it is a `RostrumError`.
@@ -125,6 +133,8 @@ export interface Settings {
   readonly chairs: Readonly<Record<string, FloorChair | undefined>>;
   readonly chairWithin: number;
   readonly store: Store;
+  readonly blobs: BlobStore | undefined;
+  readonly transferBytes: number;
   readonly config: SessionConfig;
   readonly limits: Limits;
   readonly rate: number;
@@ -198,9 +208,13 @@ export const settle = (options: SessionsOptions): Settings => {
     forgetAfter: options.forgetAfter ?? defaultConfig.forgetAfter,
   };
   checkFloors(config);
+  const { transferBytes = 67_108_864 } = options;
+  if (!(transferBytes > 0)) usage(`transferBytes is ${transferBytes}, and must be above 0.`);
   if (!(rate > 0 && burst > 0)) usage(`limits: rate ${rate} and burst ${burst} must be above 0.`);
   return {
     store: options.store,
+    blobs: options.blobs ?? options.store.blobs,
+    transferBytes,
     config,
     chairs,
     chairWithin: options.chairWithin ?? 5_000,

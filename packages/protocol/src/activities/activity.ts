@@ -40,8 +40,10 @@ export interface Activity {
   readonly kind: ActivityKind;
   /** `ended`: done; a transfer's bytes are there until all have them or `expiresAt`. */
   readonly status: "running" | "interrupted" | "ended";
-  /** Who started it, and who may take it up again from another device. `null`: the server. */
+  /** Who started it. `null`: the server. */
   readonly by: MemberId | null;
+  readonly starter: UserId | null;
+  /** Whose it is now: who may take it up again from another device, or give it up. `null`: the server's. */
   readonly user: UserId | null;
   /** Who is at it now, or was last. */
   readonly holder: MemberId | null;
@@ -49,8 +51,10 @@ export interface Activity {
   readonly run: Offset;
   /** Whom it was handed to: this member alone may resume it. */
   readonly heir?: MemberId;
-  /** Whom it concerns; absent: everybody. Others do not know of it. */
+  /** Whom it is addressed to; absent: everybody. Others do not know of it, but for its starter's other members. */
   readonly to?: readonly MemberId[];
+  /** Those of them who want none of it, or have left. */
+  readonly declined?: readonly MemberId[];
   /** V(M) and V(A) of its own points: the next serial, and the lowest that is not confirmed. */
   readonly next: Serial;
   readonly open: Serial;

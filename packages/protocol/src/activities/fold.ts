@@ -24,6 +24,7 @@ export const foldActivity = (
       kind,
       status: "running",
       by,
+      starter: by === null ? null : (userOf(by) ?? null),
       user: by === null ? null : (userOf(by) ?? null),
       holder: by,
       run: id,
@@ -92,7 +93,7 @@ export const foldActivity = (
     case "activity-declined":
       return {
         ...activity,
-        ...(activity.to === undefined ? {} : { to: activity.to.filter((id) => id !== entry.member) }),
+        declined: [...(activity.declined ?? []), entry.member],
         ...(activity.waiting === undefined ? {} : { waiting: activity.waiting.filter((id) => id !== entry.member) }),
       };
     case "activity-ended": {

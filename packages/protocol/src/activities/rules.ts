@@ -10,7 +10,7 @@ import type { MemberId, Offset, Time } from "../ids.ts";
 import { may } from "../permission.ts";
 import type { Member, SessionState } from "../state.ts";
 import { type Activity, storedBytes, type TransferInfo } from "./activity.ts";
-import { audienceIn } from "./sight.ts";
+import { audienceIn, concerns } from "./sight.ts";
 
 type Of<T extends ActivityCommand["type"]> = Extract<ActivityCommand, { type: T }>;
 
@@ -24,25 +24,29 @@ const privacy = (state: SessionState, activity: Activity): { readonly to?: reado
   return to === undefined ? {} : { to };
 };
 
+const unknown = (id: Offset): never =>
+  refuse("ACTIVITY_UNKNOWN", `There is no activity ${id}: it has ended, was given up, or does not concern you.`, {
+    activity: id,
+  });
+
 const activityOf = (state: SessionState, id: Offset, self: Member | undefined): Activity => {
   const activity = state.activities.get(id);
-  return activity !== undefined && (self === undefined || audienceIn(state, activity)?.includes(self.id) !== false)
-    ? activity
-    : refuse("ACTIVITY_UNKNOWN", `There is no activity ${id}: it has ended, was given up, or does not concern you.`, {
-        activity: id,
-      });
+  return activity !== undefined && (self === undefined || concerns(state, activity, self.id)) ? activity : unknown(id);
 };
 
 /** The activity, if it runs and this is who runs it. What was sent under an older run comes too late. */
 const held = (state: SessionState, id: Offset, run: Offset, self: Member | undefined): Activity => {
   const activity = activityOf(state, id, self);
+  if (activity.status === "ended") unknown(id);
   if (activity.status !== "running") {
     refuse("ACTIVITY_INTERRUPTED", `The activity "${activity.name}" is ${activity.status}; nothing was done.`, {
       activity: id,
       status: activity.status,
     });
   }
-  if (self !== undefined && (activity.holder !== self.id || activity.run !== run)) {
+  // The server acts for whoever runs it, but stores the bytes of one run at a time.
+  const foreign = self === undefined ? activity.kind !== "app" && activity.run !== run : activity.holder !== self.id;
+  if (foreign || (self !== undefined && activity.run !== run)) {
     refuse(
       "ACTIVITY_NOT_HELD",
       `The activity "${activity.name}" is run by somebody else, or was taken up anew since; nothing was done.`,
@@ -91,8 +95,17 @@ const requireSpace = (state: SessionState, { size }: TransferInfo): void => {
 /** The sync point whose state is to be shared. */
 const requirePoint = (state: SessionState, offset: Offset | undefined, self: Member | undefined): Offset => {
   const point = state.sync.points.find((each) => each.offset === offset && each.status !== "void");
-  if (point !== undefined && point.state === undefined && (self === undefined || point.by === self.id))
+  if (point !== undefined && point.state === undefined && (self === undefined || point.by === self.id)) {
+    for (const { id, kind, point: of, status, holder } of state.activities.values()) {
+      if (kind !== "state" || of !== offset) continue;
+      refuse("ACTIVITY_RUNNING", `The state of this sync point is being sent already (${status}); nothing was begun.`, {
+        activity: id,
+        status,
+        holder,
+      });
+    }
     return point.offset;
+  }
   return refuse(
     "SYNC_UNKNOWN",
     `There is no sync point of yours at ${offset ?? 0} that has no state yet; nothing was begun.`,
@@ -119,7 +132,8 @@ export const start = (to: Deciding, command: Of<"activity-start">, self: Member 
   }
   if (kind !== "app") requireSpace(to.state, (data ?? {}) as TransferInfo);
   const point = kind === "state" ? requirePoint(to.state, command.point, self) : undefined;
-  const others = kind === "state" ? undefined : command.to?.filter((id) => id !== self?.id);
+  const addressed = kind === "state" ? undefined : command.to;
+  const others = addressed && [...new Set(addressed)].filter((id) => id !== self?.id);
   if (others?.length === 0) {
     refuse("RECIPIENT_UNKNOWN", "The activity is addressed to nobody but yourself; it was not begun.", {
       member: self?.id ?? null,
@@ -150,7 +164,7 @@ export const setPoint = (
   const activity = held(to.state, command.activity, command.run, self);
   requireApp(activity, self);
   const { data, confirm = false } = command;
-  if (confirm && activity.points.length >= maxOpenPoints) {
+  if ((confirm || activity.points.length > 0) && activity.points.length >= maxOpenPoints) {
     refuse("SYNC_LIMIT", `${activity.points.length} points of the activity are not confirmed yet; yours was not set.`, {
       open: activity.points.length,
       limit: maxOpenPoints,
@@ -213,6 +227,10 @@ const forgetFetched = (to: Deciding, id: Offset): void => {
     record(to, { type: "activity-forgotten", activity: id, ...byServer, ...privacy(to.state, activity) });
 };
 
+/** Who is gone may come back, but nobody waits for it. */
+const isThere = ({ members }: SessionState, member: MemberId): boolean =>
+  (members.get(member)?.presence ?? "gone") !== "gone";
+
 const interruptAs = (
   to: Deciding,
   activity: Activity,
@@ -241,10 +259,14 @@ export const interrupt = (
   const { for: heir, data } = command;
   if (heir !== undefined) {
     requireRecipients(to.state, [heir]);
-    if (audienceIn(to.state, activity)?.includes(heir) === false) {
-      refuse("RECIPIENT_UNKNOWN", `The activity does not concern the member ${heir}; it was not handed over.`, {
-        member: heir,
-      });
+    if (!isThere(to.state, heir) || !concerns(to.state, activity, heir)) {
+      refuse(
+        "RECIPIENT_UNKNOWN",
+        `The member ${heir} has left, or the activity does not concern it; it was not handed over.`,
+        {
+          member: heir,
+        },
+      );
     }
   }
   const more = { ...(heir === undefined ? {} : { for: heir }), ...(data === undefined ? {} : { data }) };
@@ -260,10 +282,11 @@ export const resume = (
 ): void => {
   const activity = activityOf(to.state, id, self);
   const { status, name, heir, user, holder, confirmed } = activity;
+  if (status === "ended") unknown(id);
   if (status !== "interrupted") {
     refuse(
       "ACTIVITY_RUNNING",
-      `The activity "${name}" is ${status}, by ${holder ?? "the server"}; it was not taken up again.`,
+      `The activity "${name}" is run by ${holder ?? "the server"}; it was not taken up again.`,
       {
         activity: id,
         status,
@@ -271,7 +294,7 @@ export const resume = (
       },
     );
   }
-  const handed = heir !== undefined && to.state.members.has(heir);
+  const handed = heir !== undefined && isThere(to.state, heir);
   const mine = self === undefined || (handed ? heir === self.id : user === self.user || heir === self.id);
   if (!mine) {
     refuse(
@@ -309,10 +332,13 @@ const discardAs = (
   });
 };
 
+const isAddressed = ({ to, declined }: Activity, member: MemberId): boolean =>
+  to?.includes(member) === true && declined?.includes(member) !== true;
+
 export const decline = (to: Deciding, command: Of<"activity-decline">, self: Member, origin: Origin): void => {
   const activity = activityOf(to.state, command.activity, self);
-  if (activity.to?.includes(self.id) !== true) {
-    refuse("FORBIDDEN", `The activity "${activity.name}" is not addressed to you in particular; nothing was done.`, {
+  if (!isAddressed(activity, self.id)) {
+    refuse("FORBIDDEN", `The activity "${activity.name}" is not, or no longer, addressed to you; nothing was done.`, {
       permission: "activity",
     });
   }
@@ -335,7 +361,9 @@ const declineAs = (
     ...origin,
   });
   const left = to.state.activities.get(activity.id);
-  if (left?.status !== "ended" && left?.to?.length === 0) discardAs(to, left, "declined", reason, byServer);
+  if (left === undefined) return;
+  if (left.status !== "ended" && left.declined?.length === left.to?.length)
+    discardAs(to, left, "declined", reason, byServer);
   else forgetFetched(to, activity.id);
 };
 
@@ -401,7 +429,7 @@ export const interruptAll = (to: Deciding, member: MemberId, reason: "dropped" |
 export const leaveActivities = (to: Deciding, member: MemberId): void => {
   interruptAll(to, member, "left");
   for (const activity of to.state.activities.values()) {
-    if (activity.to?.includes(member) === true) declineAs(to, activity, member, undefined, byServer);
+    if (isAddressed(activity, member)) declineAs(to, activity, member, undefined, byServer);
   }
 };
 

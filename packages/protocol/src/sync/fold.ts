@@ -35,14 +35,31 @@ export const syncWithout = (sync: Sync, member: MemberId): Sync => {
   return points === sync.points ? sync : { ...sync, points };
 };
 
+/** The app's state at a point was given up or forgotten: nobody can take it up there any more. */
+export const withoutState = (sync: Sync, activity: Offset): Sync => {
+  const points = mapped(sync.points, (point) => {
+    if (point.state !== activity) return point;
+    const { state: _, ...rest } = point;
+    return rest;
+  });
+  return points === sync.points ? sync : { ...sync, points };
+};
+
 /** The list keeps its length: what is void goes first, then what is oldest, and never where a restart may go at the earliest. */
 const listed = (points: readonly SyncPoint[], most: number, base: Offset): readonly SyncPoint[] => {
   if (points.length <= most) return points;
+  // What is open has still to be told of, and the newest has just been set.
+  const newest = points.at(-1);
   const victim =
     points.find(({ status }) => status === "void") ??
-    points.find(({ offset, status }) => offset !== base && status !== "open") ??
-    points.find(({ offset }) => offset !== base);
-  return points.filter((point) => point !== victim);
+    points.find((point) => point.offset !== base && point.status !== "open" && point !== newest);
+  return victim === undefined
+    ? points
+    : listed(
+        points.filter((point) => point !== victim),
+        most,
+        base,
+      );
 };
 
 const withRange = (voids: readonly VoidRange[], range: VoidRange): readonly VoidRange[] =>

@@ -39,11 +39,12 @@ const askedBy = ({ members, config }: SessionState, self: Member | undefined): r
 const isOpen = ({ status }: SyncPoint): boolean => status === "open";
 
 const requireRoom = ({ sync, config }: SessionState): void => {
+  const limit = Math.max(1, config.sync.points - 1);
   const open = sync.points.filter(isOpen).length;
-  if (open < config.sync.points - 1) return;
+  if (open < limit) return;
   refuse("SYNC_LIMIT", `${open} sync points are not confirmed yet, which is the limit; yours was not set.`, {
     open,
-    limit: config.sync.points - 1,
+    limit,
   });
 };
 
@@ -118,8 +119,15 @@ const unknownPoint = ({ sync }: SessionState, serial: Serial): never =>
   );
 
 /** Confirms this point and all before it: one lost confirmation holds up nothing. */
-export const confirm = (to: Deciding, { serial, data }: Of<"sync-confirm">, self: Member, origin: Origin): void => {
+export const confirm = (
+  to: Deciding,
+  { serial, data, generation }: Of<"sync-confirm">,
+  self: Member,
+  origin: Origin,
+): void => {
   const { sync } = to.state;
+  // A restart gives the same serial again, to another point.
+  requireGeneration(to.state, generation);
   if (serial >= sync.next || pointOf(sync, serial) === undefined) unknownPoint(to.state, serial);
   const asking = sync.points.filter((point) => point.serial <= serial && point.waiting?.includes(self.id) === true);
   if (asking.length === 0) {
@@ -165,30 +173,36 @@ const rank: Readonly<Record<ResyncKind, number>> = { abandon: 2, set: 1, restart
 const outranks = (kind: ResyncKind, serial: Serial, rival: Resync): boolean =>
   rank[kind] === rank[rival.kind] ? kind !== "abandon" && serial < rival.serial : rank[kind] > rank[rival.kind];
 
-/** What the command comes to: the next serial, and where to. */
-const targetOf = (state: SessionState, { kind, serial = 0 }: Of<"resynchronize">): { serial: Serial; to: Offset } => {
-  const { base, lowest, highest, next } = state.sync;
+/** The serial that the next point gets. X.225's restart names that one; ours names the point to return to. */
+const serialOf = ({ sync }: SessionState, { kind, serial = 0 }: Of<"resynchronize">): Serial => {
   switch (kind) {
     case "abandon":
-      return { serial: highest + 1, to: base.offset };
+      return sync.highest + 1;
     case "set":
-      return { serial: Math.max(1, serial), to: state.head + 1 };
-    case "restart": {
-      if (serial === base.serial) return { serial: lowest, to: base.offset };
-      if (serial < base.serial) {
-        refuse(
-          "SYNC_SECURED",
-          `Sync point ${serial} lies before the confirmed major point ${base.serial}, behind which nothing goes back. Nothing was done.`,
-          { serial, base: base.serial },
-        );
-      }
-      const point = serial < next ? pointOf(state.sync, serial) : undefined;
-      if (point === undefined || point.offset < base.offset) return unknownPoint(state, serial);
-      return { serial: serial + 1, to: point.offset };
-    }
+      return Math.max(1, serial);
+    case "restart":
+      return serial === sync.base.serial ? sync.lowest : serial + 1;
     default:
       return kind satisfies never;
   }
+};
+
+/** Where to. */
+const targetOf = (state: SessionState, { kind, serial = 0 }: Of<"resynchronize">): Offset => {
+  const { base, next } = state.sync;
+  if (kind === "abandon") return base.offset;
+  if (kind === "set") return state.head + 1;
+  if (serial === base.serial) return base.offset;
+  if (serial < base.serial) {
+    refuse(
+      "SYNC_SECURED",
+      `Sync point ${serial} lies before the confirmed major point ${base.serial}, behind which nothing goes back. Nothing was done.`,
+      { serial, base: base.serial },
+    );
+  }
+  const point = serial < next ? pointOf(state.sync, serial) : undefined;
+  if (point === undefined || point.offset < base.offset) return unknownPoint(state, serial);
+  return point.offset;
 };
 
 /** S-RESYNCHRONIZE. Two that were asked for at once meet in the log: the rule of collision says which of them stands. */
@@ -200,14 +214,16 @@ export const resynchronize = (
 ): void => {
   const { sync } = to.state;
   const { kind, reason } = command;
-  const target = targetOf(to.state, command);
   const made = self === undefined ? sync.generation : (command.generation ?? 0);
+  if (made > sync.generation) requireGeneration(to.state, made);
   const rivals = sync.resyncs.filter(({ generation }) => generation > made);
-  const winner = rivals.find((rival) => !outranks(kind, target.serial, rival));
-  if (made > sync.generation || rivals.length < sync.generation - made || winner !== undefined) {
+  const serial = serialOf(to.state, command);
+  // Before anything else: the point to return to may be void just because the other goes before.
+  const winner = rivals.find((rival) => !outranks(kind, serial, rival));
+  if (rivals.length < sync.generation - made || winner !== undefined) {
     refuse(
       "SYNC_COLLISION",
-      `The session was resynchronized since (${winner?.kind ?? "more than once"}), which goes before your ${kind}. Nothing was done.`,
+      `The session was resynchronized since (${winner?.kind ?? "many times"}), which goes before your ${kind}. Nothing was done.`,
       { winner: winner?.kind ?? null, serial: winner?.serial ?? sync.next, generation: sync.generation },
     );
   }
@@ -215,7 +231,8 @@ export const resynchronize = (
     type: "resynchronized",
     kind,
     generation: sync.generation + 1,
-    ...target,
+    serial,
+    to: targetOf(to.state, command),
     ...(reason === undefined ? {} : { reason }),
     ...origin,
   });

@@ -64,7 +64,7 @@ export interface Sync {
   readonly generation: number;
   /** V(M) of X.225: the serial that the next point gets. */
   readonly next: Serial;
-  /** V(A): the lowest serial that is not confirmed. */
+  /** V(A): the lowest serial that may still be confirmed; a major point below it may wait on. */
   readonly open: Serial;
   /** V(R): the lowest serial to which `next` may be taken back. */
   readonly lowest: Serial;
