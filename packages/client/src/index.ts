@@ -1,6 +1,9 @@
 /** Rostrum's client: sessions that survive drops, reloads, crashes and deploys, with floors for taking turns. */
 
 export { type ErrorCode, RostrumError } from "@rostrum/protocol";
+export type { Activities, StartOptions } from "./activities.ts";
+export type { Activity, ActivityChange } from "./activity.ts";
+export type { ActivityPoint, ActivityView } from "./activity-view.ts";
 export { type AuthContext, type Client, type ClientOptions, createClient } from "./client.ts";
 export type { AskedProposal, Dialog, DialogView, Proposal, ProposalOutcome, ProposeOptions } from "./dialog.ts";
 export type { RestoredFrom } from "./engine/delivery.ts";
@@ -30,3 +33,13 @@ export { memoryStorage } from "./storage/memory.ts";
 export type { Storage } from "./storage/storage.ts";
 export type { MajorOptions, MinorOptions, PointOptions, PointOutcome, SyncPoints } from "./sync-points.ts";
 export type { Release, Tabs } from "./tabs.ts";
+export type {
+  IncomingTransfer,
+  OutgoingTransfer,
+  ReceivingProgress,
+  SendingProgress,
+  SendOptions,
+  TransferSource,
+  TransferView,
+} from "./transfer-view.ts";
+export type { Transfers } from "./transfers.ts";

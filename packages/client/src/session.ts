@@ -22,6 +22,8 @@ import {
   toPayload,
   type UserId,
 } from "@rostrum/protocol";
+import { Activities } from "./activities.ts";
+import type { ActivityChange } from "./activity.ts";
 import { sleeplessClock } from "./clock.ts";
 import { type AskedProposal, Dialog, type ProposalOutcome, type ProposeOptions } from "./dialog.ts";
 import type { RestoredFrom } from "./engine/delivery.ts";
@@ -29,10 +31,12 @@ import { Engine, type Resumption } from "./engine/engine.ts";
 import type { Settle, Stored } from "./engine/outbox.ts";
 import type { Kept, Transaction } from "./engine/record.ts";
 import { Floor, type FloorHost } from "./floor.ts";
-import type { Link } from "./link.ts";
+import type { Link, LinkEvents } from "./link.ts";
 import { type Observable, observable } from "./observable.ts";
 import { lostAfter, phaseOf, type Status } from "./status.ts";
 import { SyncPoints } from "./sync-points.ts";
+import type { IncomingTransfer, TransferSource, TransferView } from "./transfer-view.ts";
+import { Transfers } from "./transfers.ts";
 import { isOnline } from "./wake.ts";
 
 /** What comes with a message. */
@@ -77,6 +81,13 @@ export interface SessionEvents {
   readonly resynchronize: (resynchronization: Resynchronization) => void;
   /** A member reports that it cannot go on (X.215: exception). What follows is the server's policy. */
   readonly exception: (exception: { readonly from: MemberId; readonly reason: string }) => void;
+  /** Something happened to an activity that concerns this member, whoever did it: begun, interrupted, ended, discarded … */
+  readonly activity: (change: ActivityChange) => void;
+  /**
+   * Somebody sends something to this member or to all: told once in each life of the page, as long as it is there and this
+   * member does not have all of it. (Of what is for all, it is not known who has it.)
+   */
+  readonly transfer: (incoming: IncomingTransfer) => void;
   /** Something is wrong that stops nothing: a handler threw, storage is in memory only, a token was used elsewhere. */
   readonly warning: (error: RostrumError) => void;
   /** The session is over here. */
@@ -148,11 +159,20 @@ export interface SessionOptions {
   readonly outboxCommands?: number;
   /** Most bytes that may wait here; default 8 MiB. */
   readonly outboxBytes?: number;
+  /**
+   * Asked when this member comes live and a transfer of its user is interrupted: what it is to be sent from, if the app has it
+   * (a file handle that it kept, say). Then it goes on by itself; see `transfers.outgoing`.
+   */
+  readonly transferSource?: (interrupted: TransferView) => Promise<TransferSource | undefined>;
 }
 
 /** What a session needs of its client. */
 export interface SessionHost {
   readonly link: Link;
+  /** Makes another connection, for bytes. */
+  readonly lane: (events: LinkEvents) => Link;
+  /** Milliseconds without a sign of life after which such a connection is given up. */
+  readonly silence: number;
   readonly auth: (reason: "open" | "expiring") => Promise<unknown>;
   /** Opens the device's record of the session. */
   readonly keep: (session: Session<never>) => Promise<Keeping>;
@@ -177,6 +197,8 @@ const own: ReadonlySet<string> = new Set<keyof SessionEvents>([
   "proposal",
   "resynchronize",
   "exception",
+  "activity",
+  "transfer",
   "warning",
   "closed",
 ]);
@@ -191,6 +213,10 @@ export class Session<Events extends object = AnyEvents> {
   readonly dialog: Dialog;
   /** Sync points: setting and confirming them, going back to them. */
   readonly sync: SyncPoints;
+  /** Named pieces of work that can be interrupted and resumed, here or on another device of the same user. */
+  readonly activities: Activities;
+  /** Bytes for others, that go on where they were after drops, reloads and crashes. */
+  readonly transfers: Transfers;
   readonly volatile: {
     /** To those who are here now, not stored, dropped if late. Answers whether it was sent at all. */
     readonly emit: <K extends keyof Events & string>(event: K, ...args: Args<Events, K>) => boolean;
@@ -205,6 +231,8 @@ export class Session<Events extends object = AnyEvents> {
   private everLive = false;
   private lostTimer: ReturnType<typeof setTimeout> | undefined;
   private alarm: ReturnType<typeof setTimeout> | undefined;
+  /** Commands of our own making: whoever made one hears of its refusal, not the app. */
+  private readonly quiet = new WeakSet<MemberCommand>();
   private readonly statusSource = observable<Status>({
     network: "online",
     phase: "connecting",
@@ -251,6 +279,33 @@ export class Session<Events extends object = AnyEvents> {
       ...this.seam,
       ask: (proposal) => this.tell("proposal", proposal),
     });
+    this.activities = new Activities({
+      ...this.seam,
+      submit: (command) => this.submit(command, measure(command, this.engine.limits.depth + 2)),
+      payload: (value) => this.payload(value),
+      tell: (change) => this.tell("activity", change),
+    });
+    this.transfers = new Transfers(
+      {
+        ...this.seam,
+        submit: (command) => {
+          this.quiet.add(command);
+          return this.submit(command, measure(command, this.engine.limits.depth + 2));
+        },
+        payload: (value) => this.payload(value),
+        session: sessionId(id),
+        limits: () => this.engine.limits,
+        pass: () => (this.engine.phase.kind === "live" ? this.engine.pass : undefined),
+        link: host.lane,
+        silence: host.silence,
+        status: this.status,
+        source: options.transferSource,
+        hears: () => (this.handlers.get("transfer")?.size ?? 0) > 0,
+        tell: (incoming) => this.tell("transfer", incoming),
+        warn: (error) => this.tell("warning", error),
+      },
+      this.activities,
+    );
     this.engine = new Engine(
       {
         session: sessionId(id),
@@ -317,7 +372,10 @@ export class Session<Events extends object = AnyEvents> {
           }
         },
         changed: () => this.changed(),
-        resumed: (resumption) => this.tell("resume", resumption),
+        resumed: (resumption) => {
+          if (resumption.outcome === "reset") this.activities.reset();
+          this.tell("resume", resumption);
+        },
         volatile: (from, event, args) => {
           const meta: Meta = {
             offset: 0,
@@ -388,6 +446,7 @@ export class Session<Events extends object = AnyEvents> {
     const call: Handler = (...args) => handler(...(args as never[]));
     const handlers = this.handlers.get(event) ?? new Set();
     this.handlers.set(event, handlers.add(call));
+    if (event === "transfer") this.transfers.update();
     return () => void handlers.delete(call);
   }
 
@@ -673,6 +732,7 @@ export class Session<Events extends object = AnyEvents> {
 
   /** What somebody here waits for. */
   private folded(entry: Entry): void {
+    this.activities.happened(entry);
     if (entry.type === "settled") return this.dialog.happened(entry);
     if (entry.type === "exception") return this.tell("exception", { from: entry.member, reason: entry.reason });
     if ((entry.type !== "floor-denied" && entry.type !== "floor-cancelled") || entry.member !== this.engine.member)
@@ -684,6 +744,7 @@ export class Session<Events extends object = AnyEvents> {
   private refused(error: RostrumError, command: MemberCommand): void {
     // A grant that somebody else ended first is released as it was meant to be.
     if (command.type === "floor-release" && error.code === "FLOOR_NOT_HELD") return;
+    if (this.quiet.has(command)) return;
     if (command.type !== "messages") return this.tell("refused", error);
     for (const [event, ...args] of command.items)
       this.tell("refused", error, { event, args, ...(command.to === undefined ? {} : { to: command.to }) });
@@ -743,6 +804,7 @@ export class Session<Events extends object = AnyEvents> {
     }
     this.sync.update();
     this.dialog.update();
+    this.activities.update();
     for (const floor of this.floors.values()) floor.update();
   }
 
@@ -753,6 +815,7 @@ export class Session<Events extends object = AnyEvents> {
     for (const floor of this.floors.values()) floor.close(error);
     this.dialog.close(error);
     this.sync.close(error);
+    this.activities.close(error);
     this.tell("closed", error);
     if (this.engine.isOver) {
       this.host.gone(this as Session<never>);

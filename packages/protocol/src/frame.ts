@@ -139,7 +139,10 @@ export interface FinishFrame {
   readonly digest: string;
 }
 
-/** On a lane: the member wants bytes `[at, upTo)` of an activity; more than there are yet come when they are confirmed. */
+/**
+ * On a lane: the member wants bytes `[at, upTo)` of an activity; more than there are yet come when they are confirmed. None
+ * (`upTo` is `at`): it wants no more of it.
+ */
 export interface FetchFrame {
   readonly type: "fetch";
   readonly session: SessionId;

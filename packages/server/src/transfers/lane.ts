@@ -90,6 +90,7 @@ export class Lane implements Carrier {
 
   fetch({ activity, at, upTo }: FetchFrame): void {
     const { laneBytes } = this.rim.limits;
+    if (upTo === at) return this.drop(activity);
     if (this.rim.visible(activity) === undefined) return this.refused(activity, this.unknown(activity));
     if (upTo < at || upTo - at > laneBytes) {
       this.drop(activity);
