@@ -9,6 +9,11 @@ const sentences: Readonly<Partial<Record<ErrorCode, string>>> = {
   SYNC_UNKNOWN: "That point is void by now, or so old that it is not listed any more. Nothing was changed.",
   SYNC_LIMIT: "Too many points wait to be confirmed. Secure one, then go on.",
   RESYNCHRONIZED: "Everybody went back before this was stored, so it was not done.",
+  TRANSFER_SOURCE: "That is another file than the one that was begun. Nothing was sent; choose the same one.",
+  TRANSFER_REFUSED: "Everybody to whom it was addressed has declined it.",
+  TRANSFER_ABORTED: "It was given up, and what was stored of it is removed.",
+  TRANSFER_DIGEST: "What came is not what was sent, and was thrown away.",
+  ACTIVITY_NOT_HELD: "Another page of yours has taken it up and goes on with it.",
   STATE_MISSING: "This page does not have what was there at that point, and the server does not either.",
 };
 

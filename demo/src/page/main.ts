@@ -16,7 +16,7 @@ interface Play {
 const plays: Readonly<Record<string, Play>> = {
   chat: {
     title: "Rostrum: a session that survives",
-    lede: "Two people, one session. Cut a network, reload a tab, kill the server: nothing is lost, nothing comes twice.",
+    lede: "Two people, one session. Cut a network, reload a tab, kill the server, in the middle of a file too: nothing is lost, nothing comes twice.",
     page: "pane.html",
     session: "standup-42",
     cast: { Ada: "member", Bob: "member" },

@@ -3,6 +3,7 @@
 import { createClient } from "@rostrum/client";
 import { find, perFrame, setText } from "./dom.ts";
 import { excuse } from "./excuse.ts";
+import { Files, transferSource } from "./files.ts";
 import { happened } from "./happened.ts";
 import { microphone } from "./microphone.ts";
 import { type Events, type Kept, type Note, Notes } from "./notes.ts";
@@ -38,6 +39,7 @@ const session = client.session<Events>(query.get("session") ?? "standup-42", {
     }
     render();
   },
+  transferSource,
 });
 
 session.ready.then(
@@ -187,6 +189,7 @@ const showCompany = (): void => {
 session.members.subscribe(showCompany);
 
 microphone(session, name, nameOf);
+new Files(session, nameOf);
 
 // ---- what is on the page ----
 
