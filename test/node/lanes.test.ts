@@ -6,7 +6,7 @@ import { sessionId } from "@rostrum/protocol";
 import { embeddedStore, fileBlobs, memoryBlobs, type SessionsOptions } from "@rostrum/server";
 import { describe, expect, it } from "vitest";
 import { piece } from "./piece.ts";
-import { folderOf, type Place, serve, victim } from "./place.ts";
+import { folderOf, type Place, serve, unmannered, victim } from "./place.ts";
 import { digestOf, RawMember } from "./raw.ts";
 import { tapped } from "./tapped-blobs.ts";
 
@@ -21,7 +21,7 @@ const files = async (folder: string): Promise<readonly string[]> =>
     .map((name) => join(folder, "blobs", name));
 
 const onDisk = (folder: string, more: Partial<SessionsOptions> = {}, port = 0): Promise<Place> =>
-  serve({ store: embeddedStore(folder), activities: { interval }, flicker: 5_000, ...more }, port);
+  serve({ store: embeddedStore(folder), activities: { interval }, flicker: 5_000, ...unmannered, ...more }, port);
 
 describe("a transfer", () => {
   it("is stored as it is sent, with a point at each interval, and goes to others while it is sent", async () => {
@@ -30,7 +30,7 @@ describe("a transfer", () => {
     const [a, b] = [await RawMember.join(url), await RawMember.join(url)];
     const id = await a.transfer({ size: content.length });
     const [out, back] = [await a.lane(), await b.lane()];
-    expect(await out.upload(id)).toMatchObject({ at: 0, upTo: 4_194_304 });
+    expect(await out.upload(id)).toMatchObject({ at: 0, upTo: content.length });
     const fetching = back.fetch(id);
     await out.push(id, content, 0, 2_500_000);
     // What is confirmed comes at once; the rest has to wait for its point.
@@ -134,6 +134,24 @@ describe("a transfer", () => {
     expect((await b.entry("activity-ended")).result).toEqual(result);
   });
 
+  it("of the state at a sync point is shared when it has ended", async () => {
+    const { url, sessions } = await serve({ activities: { interval } });
+    const [a, b] = [await RawMember.join(url), await RawMember.join(url)];
+    const point = Number(await a.command({ type: "sync-minor" }));
+    const id = Number(await a.command({ type: "activity-start", kind: "state", name: "state", point }));
+    const [out, back] = [await a.lane(), await b.lane()];
+    await out.upload(id);
+    await out.push(id, content);
+    out.finish(id, content);
+    expect(await b.entry("sync-shared")).toMatchObject({ point, activity: id });
+    expect(digestOf(await back.fetch(id))).toBe(result.digest);
+    // Its point is void: so is its state.
+    await sessions.get("s").sync.restart(0);
+    await b.entry("activity-forgotten");
+    back.send({ type: "fetch", session: "s", activity: id, at: 0, upTo: 10 });
+    expect(await back.refused(id)).toBe("ACTIVITY_UNKNOWN");
+  });
+
   it("is read on from any byte", async () => {
     const { url } = await serve({ activities: { interval } });
     const [a, b] = [await RawMember.join(url), await RawMember.join(url)];
@@ -152,7 +170,15 @@ describe("a transfer", () => {
     back.cut();
     const on = await b.lane();
     expect(digestOf(await on.fetch(id, 777_777, 300_000))).toBe(digestOf(content.subarray(777_777)));
-    await b.command({ type: "activity-confirm", activity: id, serial: 6 });
+    // Asked for before it was heard that this was all, it is not sent again; once that is settled, it is.
+    const before = on.all("bytes").length;
+    const { at: last } = on.all("bytes").at(-1) ?? { at: 0 };
+    on.send({ type: "fetch", session: "s", activity: id, at: last + 1, upTo: last + 300_000 });
+    await on.taken();
+    expect(on.all("bytes")).toHaveLength(before);
+    on.send({ type: "fetch", session: "s", activity: id, at: 5_000_000, upTo: 5_000_000 });
+    on.send({ type: "fetch", session: "s", activity: id, at: last + 1, upTo: last + 300_000 });
+    await on.until(() => on.all("bytes")[before]);
   });
 });
 

@@ -39,12 +39,12 @@ const app = async (url: string, user: string, storage = memoryStorage()): Promis
 const live = (...apps: readonly App[]): Promise<void> =>
   expect
     .poll(() => apps.map(({ session }) => session.status.get()).map(({ phase, sync }) => `${phase} ${sync}`), {
-      timeout: 15_000,
+      timeout: 30_000,
     })
     .toEqual(apps.map(() => "live synced"));
 
 const stopped = (...apps: readonly App[]): Promise<void> =>
-  expect.poll(() => apps.every(({ session }) => session.status.get().phase !== "live"), { timeout: 10_000 }).toBe(true);
+  expect.poll(() => apps.every(({ session }) => session.status.get().phase !== "live"), { timeout: 30_000 }).toBe(true);
 
 it("a store whose folder was deleted gets everything again that was not secured, once", {
   timeout: 60_000,
@@ -62,7 +62,7 @@ it("a store whose folder was deleted gets everything again that was not secured,
   void a.session.emit("note", "a4");
   await server.start();
   await live(a, b);
-  await expect.poll(() => [a.notes().length, b.notes().length], { timeout: 10_000 }).toEqual([7, 7]);
+  await expect.poll(() => [a.notes().length, b.notes().length], { timeout: 30_000 }).toEqual([7, 7]);
   expect(a.notes()).toEqual(b.notes());
   const own = (who: string): unknown[] => a.notes().filter((note) => String(note).startsWith(who));
   expect([own("a"), own("b")]).toEqual([
@@ -76,7 +76,7 @@ it("a store whose folder was deleted gets everything again that was not secured,
   await expect.poll(() => a.notes().at(-1)).toBe("after");
 });
 
-it("what a confirmed major point had secured is not sent again, and that is said", { timeout: 60_000 }, async () => {
+it("what a confirmed major point had secured is not sent again, and that is said", { timeout: 120_000 }, async () => {
   const disk = await folderOf();
   const server = await victim(script, disk);
   const [a, b] = [await app(server.url, "a"), await app(server.url, "b")];
@@ -130,7 +130,7 @@ it("an older copy of the store gets again what it lacks, also if it has gone on 
   expect(a.resumptions).toContainEqual(expect.objectContaining({ outcome: "reset", why: "fork", reclaimed: 1 }));
 });
 
-it("a page that was away finds out, and goes on from what it has of the common log", { timeout: 60_000 }, async () => {
+it("a page that was away finds out, and goes on from what it has of the common log", { timeout: 120_000 }, async () => {
   const disk = await folderOf();
   const backup = joinPath(await folderOf(), "copy");
   const server = await victim(script, disk);
@@ -157,7 +157,7 @@ it("a page that was away finds out, and goes on from what it has of the common l
   for (let each = 0; each < 10; each += 1) await a.session.emit("note", `new${each}`);
   b = await app(server.url, "b", storage);
   await live(b);
-  await expect.poll(() => b.notes().length, { timeout: 10_000 }).toBe(13);
+  await expect.poll(() => b.notes().length, { timeout: 30_000 }).toBe(13);
   await expect.poll(() => a.notes()).toEqual(b.notes());
   expect(new Set(b.notes()).size).toBe(13);
   expect(b.resumptions[0]).toMatchObject({ outcome: "reset", why: "fork", reclaimed: 1 });

@@ -72,6 +72,11 @@ export const heard = (session: Session, event = "note"): unknown[] => {
   return list;
 };
 
+/** Transfers have as much while people speak as in quiet: for tests that count what was asked for. */
+export const unmannered: Pick<SessionsOptions, "transferBeside"> = {
+  transferBeside: { chunkBytes: Number.POSITIVE_INFINITY, laneBytes: Number.POSITIVE_INFINITY },
+};
+
 /** A fault proxy before the place. */
 export const behind = async (place: Place): Promise<FaultProxy> => {
   const proxy = await createFaultProxy({ target: { host: "127.0.0.1", port: Number(new URL(place.url).port) } });

@@ -242,3 +242,66 @@ describe("going back", () => {
     expect((await outcome).outcome).toBe("void");
   });
 });
+
+describe("a shared state", () => {
+  it("is what a newcomer begins with, instead of the whole history", async () => {
+    const place = await serve({ history: { last: 0 } });
+    const a = await enter(place, "a");
+    await say(a, "one", "two");
+    expect(await a.session.sync.major({ name: "chapter" })).toMatchObject({ outcome: "confirmed" });
+    await expect.poll(() => a.session.sync.points.get()[0]?.state).toBeGreaterThan(0);
+    await say(a, "three");
+    const late = await enter(place, "late");
+    await agree([a, late], ["one", "two", "three"]);
+    await say(late, "four");
+    await agree([a, late], ["one", "two", "three", "four"]);
+  });
+
+  it("takes who was not there yet back to the point", async () => {
+    const place = await serve({ history: { last: 0 } });
+    const a = await enter(place, "a");
+    await say(a, "one");
+    await a.session.sync.minor({ name: "draft", share: true });
+    await say(a, "two");
+    await a.session.sync.minor({ name: "later", share: true });
+    await expect.poll(() => a.session.sync.points.get()[1]?.state).toBeGreaterThan(0);
+    const late = await enter(place, "late");
+    await agree([late], ["one", "two"]);
+    expect(await late.session.sync.stateAt("draft")).toEqual(["one"]);
+    await a.session.sync.restart("draft");
+    await agree([a, late], ["one"]);
+    expect(late.went).toMatchObject([{ restored: "shared" }]);
+    // The later one is void, and its state with it.
+    await expect.poll(() => a.session.sync.points.get().map(({ state }) => state !== undefined)).toEqual([true, false]);
+    await say(late, "three");
+    await agree([a, late], ["one", "three"]);
+  });
+
+  it("closes the gap of who was away for longer than the log reaches back", async () => {
+    const place = await serve({ retention: { count: 5 }, snapshotEvery: 5 });
+    const storage = memoryStorage();
+    const a = await enter(place, "a");
+    let b = await enter(place, "b", { storage });
+    await say(b, "one");
+    await agree([a, b], ["one"]);
+    b.client.close();
+    for (let each = 0; each < 30; each += 1) await say(a, `n${each}`);
+    expect(await a.session.sync.major({ rule: "server" })).toMatchObject({ outcome: "confirmed" });
+    await expect.poll(() => a.session.sync.points.get()[0]?.state).toBeGreaterThan(0);
+    await say(a, "after");
+    b = await enter(place, "b", { storage });
+    await agree([b], a.notes());
+    expect(b.notes()).toHaveLength(32);
+  });
+
+  it("that is larger than the page of a newcomer allows is told, and stops nothing", async () => {
+    const place = await serve({ activities: { bytes: 100 } });
+    const a = await enter(place, "a");
+    const warnings: string[] = [];
+    a.session.on("warning", ({ code }) => void warnings.push(code));
+    for (let each = 0; each < 40; each += 1) await say(a, `${each} ${Math.random()}`);
+    expect(await a.session.sync.major()).toMatchObject({ outcome: "confirmed" });
+    await expect.poll(() => warnings).toEqual(["TRANSFER_TOO_LARGE"]);
+    await say(a, "goes on");
+  });
+});

@@ -4,10 +4,13 @@ import { type ChildProcess, fork } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join as pathOf } from "node:path";
 import {
   type Client,
+  createClient,
   type IncomingTransfer,
   memoryStorage,
   type OutgoingTransfer,
@@ -16,7 +19,9 @@ import {
   type Session,
   type TransferSource,
 } from "@rostrum/client";
-import type { SessionsOptions } from "@rostrum/server";
+import { attachSessions, memoryStore, type SessionsOptions } from "@rostrum/server";
+import { Server } from "socket.io";
+import { io as connect } from "socket.io-client";
 import { describe, expect, it } from "vitest";
 import { piece } from "./piece.ts";
 import { behind, closing, codeOf, join, type Place, quick, serve } from "./place.ts";
@@ -395,7 +400,7 @@ describe("a transfer that stops", () => {
     expect(await whyOf(moderated.done)).toBe("TRANSFER_ABORTED asked");
     const sending = a.transfers.send(source(), { to: [idOf(b), idOf(c)] });
     await (await arrival(atB, 1)).decline("not me");
-    await expect.poll(() => a.transfers.get()[0]?.to).toEqual([idOf(c)]);
+    await expect.poll(() => a.transfers.get()[0]).toMatchObject({ waiting: [idOf(c)], declined: [idOf(b)] });
     await (await arrival(atC, 1)).decline("me neither");
     expect(await whyOf(sending.done)).toBe("TRANSFER_REFUSED declined");
     expect(await codeOf(a.transfers.send(piece(0, 5), { to: ["nobody"] }).id)).toBe("RECIPIENT_UNKNOWN");
@@ -450,6 +455,31 @@ describe("a transfer that stops", () => {
     // The new log has room for it.
     expect(await a.transfers.send(piece(0, 10)).done).toMatchObject({ bytes: 10 });
   });
+});
+
+it("runs over a connection like the app's own, wherever that goes", async () => {
+  const http = createServer();
+  const io = new Server(http, { path: "/ws" });
+  const sessions = attachSessions(io.of("/talk"), { store: memoryStore() });
+  io.of("/talk").use((socket, next) => next(socket.handshake.auth["key"] === "k" ? undefined : new Error("no key")));
+  closing.push(async () => {
+    await sessions.close();
+    await io.close();
+  });
+  await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
+  const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}/talk`;
+  const options = { path: "/ws", auth: { key: "k" } };
+  const own = connect(url, { ...options, autoConnect: false, reconnection: false });
+  const clients = [
+    createClient({ socket: own, storage: memoryStorage() }),
+    createClient({ url, io: options, storage: memoryStorage() }),
+  ];
+  closing.push(...clients.map((each) => () => each.close()));
+  for (const each of clients) {
+    const sending = each.session("s").transfers.send(piece(0, 1_000_000));
+    expect(await sending.done).toMatchObject({ bytes: 1_000_000 });
+    expect(sending.progress.get().state).toBe("done");
+  }
 });
 
 describe("a transfer is taken up again", () => {
@@ -519,5 +549,28 @@ describe("a transfer is taken up again", () => {
     await expect.poll(() => second.transfers.outgoing(id)).toBeDefined();
     expect(await second.transfers.outgoing(id)?.done).toMatchObject({ bytes: 500_000 });
     expect(asked).toEqual(["film"]);
+  });
+
+  it("though it was begun by a page that was offline and did not live to see it", async () => {
+    const at = await place();
+    const storage = memoryStorage();
+    const content = piece(0, 200_000);
+    const first = client("http://127.0.0.1:1", "a", { storage });
+    const sending = first.session("s").transfers.send(content, { name: "film" });
+    await expect.poll(() => first.session("s").status.get().pending.commands).toBe(1);
+    await first.session("s").emit("note", "behind it").queued;
+    first.close();
+    expect(await codeOf(sending.id)).toBe("CLOSED");
+    // Something else is carried already when it begins.
+    const b = await enter(at, "b");
+    await b.transfers.send(piece(0, 10)).done;
+    const session = client(at.url, "a", { storage }).session("s", { transferSource: async () => content });
+    arrivals(session);
+    await expect
+      .poll(() => session.transfers.get().map(({ name, status }) => [name, status]))
+      .toEqual([
+        ["transfer", "ended"],
+        ["film", "ended"],
+      ]);
   });
 });

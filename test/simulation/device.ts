@@ -4,6 +4,7 @@ import {
   backoff,
   Engine,
   Pulse,
+  type RestoredFrom,
   type Resumption,
   readRecord,
   type Settle,
@@ -13,17 +14,22 @@ import {
   type Entry,
   grantOf,
   guardOf,
+  type History,
   type Item,
+  lastOffset,
   type MemberCommand,
   type MemberId,
   type Offset,
+  type OpenedFrame,
+  type Resynchronized,
   type RostrumError,
   type ServerFrame,
+  type SyncPoint,
 } from "@rostrum/protocol";
 import type { Scheduler } from "@rostrum/testing";
 import { SimConnection } from "./network.ts";
 import { type SimNode, session } from "./node.ts";
-import type { Sabotage } from "./sabotage.ts";
+import { type Sabotage, sabotageEngine } from "./sabotage.ts";
 
 /** One thing an app sent, and what became of it. */
 export interface Sent {
@@ -37,15 +43,56 @@ export interface Sent {
   fence: Offset | undefined;
   queued: boolean;
   stored: Offset | undefined;
+  /** In which life of the log it was stored. */
+  storedLife: number;
   refused: RostrumError | undefined;
   /** Its page died, and what it knew with it. */
   orphaned: boolean;
+  /** What its page knew of the log at the time: how far its handlers were, in which life; `undefined`: nothing. */
+  readonly made: { readonly processed: Offset; readonly life: number } | undefined;
 }
+
+export interface Range {
+  readonly after: Offset;
+  readonly before: Offset;
+}
+
+/** A message that the app has taken in. */
+export type Seen = readonly [offset: Offset, id: string, secret: boolean];
 
 /** The app in a page: remembers what it was told. Its state is what it keeps by checkpoint. */
 export interface AppState {
-  readonly seen: readonly (readonly [Offset, string])[];
+  readonly seen: readonly Seen[];
+  /** It knows everything after this. */
   readonly from: Offset | undefined;
+  /** Up to here it was another's: that one's private messages are not in it, nor ours. */
+  readonly shared: Offset;
+  /** What it still holds though it is void: there was no state to go back to. */
+  readonly unrestored: readonly Range[];
+}
+
+/** How the app in a scope is made. */
+export interface Profile {
+  readonly keepsState: boolean;
+  readonly history: History;
+  readonly confirms: boolean;
+  readonly pointStates: number;
+  readonly secureMessages: number;
+}
+
+/** What pages ask of the world around them. */
+export interface Surroundings {
+  readonly latency: () => number;
+  readonly sent: Sent[];
+  /** Called at each moment in which the page begins or ceases to believe that it holds a floor. */
+  readonly believe: (page: Page, floor: string) => void;
+  /** The handlers have come to a point. */
+  readonly reached: (page: Page, point: Offset) => void;
+  /** The shared state of a point, if it is to be had. */
+  readonly fetch: (page: Page, point: SyncPoint) => AppState | undefined;
+  /** Looks at what a page was told. */
+  readonly overhear: (page: Page, frame: ServerFrame) => void;
+  readonly profile: (scope: string) => Profile;
 }
 
 const clone = <T>(value: T): T => structuredClone(value);
@@ -59,6 +106,23 @@ export class Device {
   readonly releases = new Map<string, Set<Offset>>();
   /** What pages were told is missing, by scope: it stays missing in later lives of the page. */
   readonly gaps = new Map<string, { readonly from: Offset; readonly to: Offset }[]>();
+  /** The life of the log of which the disk tells. */
+  readonly lives = new Map<string, number>();
+  /** Nothing before this was ever in the app of a scope that was taken back: it came later. */
+  readonly floors = new Map<string, Offset>();
+  /** Where the knowledge of a scope begins, when it is let in anew. */
+  readonly starts = new Map<string, Offset>();
+  /** Scopes of which a page was put out. */
+  readonly putOut = new Set<string>();
+  readonly profiles = new Map<string, Profile>();
+  /** How the pages of a scope came back. */
+  readonly resumptions = new Map<string, { readonly life: number; readonly resumption: Resumption }[]>();
+  /** Messages that were handed back to the app, by id. */
+  readonly returned = new Set<string>();
+  /** Points at which the pages of a scope have kept their state, in this life of the log. */
+  readonly reached = new Map<string, { readonly life: number; readonly offsets: Set<Offset> }>();
+  /** Points that the pages of a scope set out to confirm: `life offset`. */
+  readonly confirmed = new Map<string, Set<string>>();
   private scopes = 0;
 
   constructor(
@@ -85,7 +149,7 @@ export class Device {
   }
 
   /** At some moment of the wait the transaction is on the disk, as a whole. */
-  commit(scope: string, { set, remove }: Transaction, alive: () => boolean, done: () => void): void {
+  commit(scope: string, { set, remove }: Transaction, life: number, alive: () => boolean, done: () => void): void {
     const { scheduler, sabotage } = this;
     const copies = set.map(([key, value]) => [key, clone(value)] as const);
     const write = (): void => {
@@ -96,6 +160,7 @@ export class Device {
         if (sabotage === "half-transactions" && key !== "meta" && scheduler.chance(0.3)) continue;
         values.set(key, value);
       }
+      this.lives.set(scope, life);
       if (values.size > 0) this.disk.set(scope, values);
       else this.disk.delete(scope);
     };
@@ -119,10 +184,15 @@ export class Device {
 export class Page {
   readonly engine: Engine;
   readonly scope: string;
+  readonly profile: Profile;
   alive = true;
-  seen: [Offset, string][] = [];
+  seen: Seen[] = [];
   /** The app's knowledge begins after this offset. */
   from: Offset | undefined;
+  shared: Offset = 0;
+  unrestored: readonly Range[] = [];
+  /** In which life of the log it was opened last. */
+  life = 0;
   readonly resumptions: Resumption[] = [];
   readonly violations: string[] = [];
   readonly warnings: string[] = [];
@@ -143,21 +213,20 @@ export class Page {
     readonly device: Device,
     remembered: string | undefined,
     private readonly route: () => SimNode,
-    private readonly latency: () => number,
-    private readonly sent: Sent[],
-    /** Called at each moment in which the page begins or ceases to believe that it holds a floor. */
-    believe: (page: Page, floor: string) => void,
+    private readonly around: Surroundings,
     /** How the app's handlers behave. */
     asyncHandlers: boolean,
-    keepsState: boolean,
   ) {
     const { scheduler, sabotage } = device;
     this.scope = device.claim(this, remembered);
+    this.profile = device.profiles.get(this.scope) ?? around.profile(this.scope);
+    device.profiles.set(this.scope, this.profile);
+    const { keepsState, history, confirms, pointStates, secureMessages } = this.profile;
     const alive = (): boolean => this.alive;
     this.engine = new Engine(
       {
         session,
-        history: { last: 50 },
+        history,
         required: [],
         outboxCommands: 200,
         outboxBytes: 100_000,
@@ -165,10 +234,10 @@ export class Page {
         checkpointEntries: 5,
         checkpointBytes: 10_000,
         checkpointTime: 60_000,
-        pointStates: 4,
-        secureMessages: 1_000,
+        pointStates,
+        secureMessages,
         secureBytes: 1_000_000,
-        confirms: true,
+        confirms,
       },
       {
         now: () => scheduler.now,
@@ -178,14 +247,16 @@ export class Page {
         },
         commit: (transaction, done) => {
           let told = false;
-          device.commit(this.scope, transaction, alive, () => {
+          device.commit(this.scope, transaction, this.life, alive, () => {
             if (told) return;
             told = true;
             done(undefined);
           });
         },
         deliver: (entry, replayed, done) => {
-          const run = (): void => this.handle(entry, replayed);
+          // Where no state is kept, what comes after a reset is another book; a late handler writes into its own.
+          const book = keepsState ? undefined : this.seen;
+          const run = (): void => this.handle(entry, replayed, book);
           if (sabotage === "cursor-before-handlers") {
             scheduler.later(scheduler.between(1, 40), () => alive() && run());
             return done();
@@ -200,15 +271,29 @@ export class Page {
             done();
           });
         },
-        checkpoint: () => clone({ seen: this.seen, from: this.from } satisfies AppState),
-        restore: (state) => {
-          const { seen, from } = clone(state) as AppState;
-          this.seen = seen.map(([offset, id]) => [offset, id]);
-          this.from = from;
+        checkpoint: () => {
+          this.forgetReached();
+          return this.kept();
         },
-        fetchState: (_, done) => void scheduler.later(scheduler.between(1, 50), () => alive() && done(undefined)),
-        wentBack: () => {},
-        reached: () => {},
+        restore: (state) => {
+          const { seen, from, shared, unrestored } = state as AppState;
+          this.seen = [...seen];
+          this.from = from;
+          this.shared = shared;
+          this.unrestored = unrestored;
+        },
+        fetchState: (point, done) => {
+          scheduler.later(scheduler.between(1, scheduler.chance(0.1) ? 800 : 60), () => {
+            if (!alive()) return;
+            const value = scheduler.chance(0.1) ? undefined : around.fetch(this, point);
+            done(value === undefined ? undefined : { value });
+          });
+        },
+        wentBack: (entry, from) => this.wentBack(entry, from),
+        reached: (point) => {
+          if (keepsState) this.noteReached(point);
+          around.reached(this, point);
+        },
         defer: (then) => void scheduler.later(0, () => alive() && then()),
         alarm: (at) => {
           this.cancelAlarm();
@@ -221,7 +306,8 @@ export class Page {
           const { member } = this.engine;
           const known = device.members.get(this.scope) ?? new Set();
           if (member !== undefined) device.members.set(this.scope, known.add(member));
-          if (resumption.outcome === "joined") this.from = resumption.from;
+          const before = device.resumptions.get(this.scope) ?? [];
+          device.resumptions.set(this.scope, [...before, { life: this.life, resumption }]);
           if (resumption.gap !== undefined)
             device.gaps.set(this.scope, [...(device.gaps.get(this.scope) ?? []), resumption.gap]);
         },
@@ -238,10 +324,13 @@ export class Page {
         holding: ({ kind, floor, grant }) => {
           if (kind === "held") this.held.set(grant.fence, floor);
           if (kind === "lost") this.held.delete(grant.fence);
-          if (kind !== "ending") believe(this, floor);
+          if (kind !== "ending") around.believe(this, floor);
         },
         folded: () => {},
-        refused: (error, command) => this.returned.push({ error, command }),
+        refused: (error, command) => {
+          this.returned.push({ error, command });
+          if (command.type === "messages") for (const [, id] of command.items) device.returned.add(String(id));
+        },
         newInstance: () => `i${scheduler.between(0, 1e9)}`,
       },
     );
@@ -261,11 +350,89 @@ export class Page {
           tail: [...this.sabotagedTail, ...kept.tail],
         };
       }
+      if (kept !== undefined && !keepsState) this.handledUpTo = kept.meta.processed;
+      // What was not yet on the disk when its page died was not.
+      const reached = device.reached.get(this.scope)?.offsets ?? new Set<Offset>();
+      for (const offset of reached) if (offset > (kept?.meta.processed ?? 0)) reached.delete(offset);
+      if (kept?.meta.birth !== undefined) this.life = device.lives.get(this.scope) ?? 0;
       this.engine.load(kept);
     });
     if (sabotage === "no-rewind") this.engine.outbox.rewind = () => 0;
+    sabotageEngine(this.engine, sabotage);
+    this.watchConfirmations();
     this.dial();
   }
+
+  /** The app's state as it is. */
+  kept(): AppState {
+    // The first one is of an app that has been told nothing: it serves wherever it is let in.
+    const from = this.isPristine ? undefined : (this.from ?? this.device.starts.get(this.scope));
+    this.isPristine = false;
+    return { seen: [...this.seen], from, shared: this.shared, unrestored: this.unrestored };
+  }
+
+  private isPristine = true;
+
+  private noteReached(point: Offset): void {
+    const known = this.device.reached.get(this.scope);
+    const { offsets } = known?.life === this.life ? known : { offsets: new Set<Offset>() };
+    this.device.reached.set(this.scope, { life: this.life, offsets: offsets.add(point) });
+  }
+
+  /** Whenever a state is kept, older ones may go: not the last few valid ones, the base's, and those to go back to. */
+  private forgetReached(): void {
+    const known = this.device.reached.get(this.scope);
+    if (known?.life !== this.life) return;
+    const { base, points, resyncs } = this.engine.state.sync;
+    const due = new Set(resyncs.flatMap(({ offset, to }) => (offset > this.engine.processed ? [to] : [])));
+    const valid = points.flatMap(({ offset, status }) =>
+      status !== "void" && offset > base.offset && known.offsets.has(offset) ? [offset] : [],
+    );
+    const major = points.find(({ kind, status }) => kind === "major" && status === "open")?.offset;
+    const last = new Set([...valid.slice(-this.profile.pointStates), base.offset, major]);
+    for (const offset of known.offsets) if (!last.has(offset) && !due.has(offset)) known.offsets.delete(offset);
+  }
+
+  private wentBack(entry: Resynchronized, from: RestoredFrom): void {
+    if (!this.profile.keepsState || entry.kind === "set") return;
+    if (from === "beginning") this.from = 0;
+    if (from !== "none") return;
+    this.unrestored = [...this.unrestored, { after: entry.to, before: entry.offset }];
+    const kept = this.device.reached.get(this.scope);
+    if (kept?.life !== this.life || !kept.offsets.has(entry.to)) return;
+    this.violations.push(`${this.scope} could not go back to #${entry.to}, though it kept its state there`);
+  }
+
+  /** A point is confirmed only when the handlers have come to it, and the app's state is on the disk. */
+  private watchConfirmations(): void {
+    const { engine, device, scope } = this;
+    const submit = engine.submit.bind(engine);
+    engine.submit = (command, bytes, settle) => {
+      if (command.type === "sync-confirm") {
+        const { points } = engine.state.sync;
+        const point = points.findLast(({ serial, status }) => serial === command.serial && status !== "void");
+        if (point !== undefined) {
+          const known = device.confirmed.get(scope) ?? new Set();
+          device.confirmed.set(scope, known.add(`${this.life} ${point.offset}`));
+          if (this.persisted < point.offset)
+            this.violations.push(`${scope} confirms #${point.offset}, and has come to #${this.persisted} on its disk`);
+        }
+      }
+      return submit(command, bytes, settle);
+    };
+  }
+
+  /** Up to where the disk has the app's state, or the app what it needs. */
+  get persisted(): Offset {
+    if (!this.profile.keepsState) return this.handledUpTo;
+    const values = this.device.disk.get(this.scope);
+    const meta = values?.get("meta") as { readonly checkpoint?: string } | undefined;
+    const checkpoint = values?.get(meta?.checkpoint ?? "") as { readonly offset: Offset } | undefined;
+    return checkpoint?.offset ?? 0;
+  }
+
+  /** The last entry that the handlers have finished. */
+  private handledUpTo: Offset = 0;
 
   /** Under which fences this page's scope asked for the end of a grant; 0: of whichever it has. */
   private noteReleases(commands: readonly MemberCommand[]): void {
@@ -287,17 +454,19 @@ export class Page {
       : [{ type: "messages", by: null, offset: state.offset, at: 0, items: [["note", last[1]]] }];
   }
 
-  private handle(entry: Entry, replayed: boolean): void {
+  private handle(entry: Entry, replayed: boolean, book: Seen[] | undefined): void {
+    const seen = book ?? this.seen;
+    if (book === undefined || book === this.seen) this.handledUpTo = lastOffset(entry);
     if (entry.type !== "messages") return;
     entry.items.forEach(([, id], index) => {
       const offset = entry.offset + index;
-      const last = this.seen.at(-1);
+      const last = seen.at(-1);
       if (last !== undefined && offset <= last[0]) {
         this.violations.push(
           `${this.scope} was given #${offset} (${String(id)}) after #${last[0]}${replayed ? " in a replay" : ""}`,
         );
       }
-      this.seen.push([offset, String(id)]);
+      seen.push([offset, String(id), entry.to !== undefined]);
     });
   }
 
@@ -316,8 +485,16 @@ export class Page {
     return sent;
   }
 
-  submit(command: MemberCommand, id: string): Sent | undefined {
-    return this.track(command, id, (settle) => this.engine.submit(command, 50, settle));
+  submit(command: MemberCommand, id: string, stored: (offset: Offset) => void = () => {}): Sent | undefined {
+    return this.track(command, id, (settle) =>
+      this.engine.submit(command, 50, {
+        ...settle,
+        stored: (where) => {
+          settle.stored(where);
+          stored(where.offset);
+        },
+      }),
+    );
   }
 
   private track(command: MemberCommand, id: string, submit: (settle: Settle) => number): Sent | undefined {
@@ -330,19 +507,27 @@ export class Page {
       fence: undefined,
       queued: false,
       stored: undefined,
+      storedLife: 0,
       refused: undefined,
       orphaned: false,
+      made:
+        this.life === 0
+          ? undefined
+          : { processed: Math.max(this.engine.processed, this.device.floors.get(this.scope) ?? 0), life: this.life },
     };
     try {
       sent.seq = submit({
         queued: () => (sent.queued = true),
-        stored: ({ offset }) => (sent.stored = offset),
+        stored: ({ offset }) => {
+          sent.stored = offset;
+          sent.storedLife = this.life;
+        },
         refused: (error) => (sent.refused = error),
       });
     } catch {
       return undefined;
     }
-    this.sent.push(sent);
+    this.around.sent.push(sent);
     return sent;
   }
 
@@ -383,6 +568,8 @@ export class Page {
           if (this.connection !== connection || !this.alive) return;
           for (const frame of frames) {
             if (frame.type === "pong") this.pulse?.answered(frame.n, scheduler.now);
+            this.follow(frame, connection.life);
+            this.around.overhear(this, frame);
             this.engine.frame(frame);
             if (this.device.sabotage === "lease-from-the-answer") this.engine["tenure"]["witnessed"] = scheduler.now;
           }
@@ -391,7 +578,7 @@ export class Page {
           if (this.connection === connection) this.hangUp(backoff(this.attempt++, scheduler.random()));
         },
       },
-      this.latency,
+      this.around.latency,
     );
     this.connection = connection;
     // A connection that does not come about is given up.
@@ -400,6 +587,33 @@ export class Page {
       5_000,
       () => this.connection === connection && this.hangUp(backoff(this.attempt++, scheduler.random())),
     );
+  }
+
+  /** Nothing of an opening counts before the state has come that belongs to it. */
+  private follow(frame: ServerFrame, life: number): void {
+    const { phase } = this.engine;
+    if (frame.type === "opened" && phase.kind === "opening" && frame.outcome.kind === "resumed")
+      this.opened(frame, life);
+    if (frame.type === "view" && phase.kind === "viewing") this.opened(phase.opened, life);
+  }
+
+  private opened({ outcome, start, head }: OpenedFrame, life: number): void {
+    this.life = life;
+    const anew = outcome.kind === "reset" && outcome.why !== "member-unknown";
+    if (outcome.kind === "joined" || anew) {
+      this.device.starts.set(this.scope, start);
+      this.device.reached.delete(this.scope);
+      // What it was asked to confirm before was never for it.
+      this.handledUpTo = start;
+      this.device.floors.set(this.scope, head);
+    }
+    if ("gap" in outcome && outcome.gap !== undefined) {
+      const { to } = outcome.gap;
+      this.handledUpTo = Math.max(this.handledUpTo, to);
+      this.device.floors.set(this.scope, Math.max(this.device.floors.get(this.scope) ?? 0, to));
+    }
+    if (!anew) return;
+    if (!this.profile.keepsState) this.seen = [];
   }
 
   private beat(): void {
@@ -435,6 +649,7 @@ export class Page {
   crash(): void {
     if (!this.alive) return;
     this.alive = false;
+    if (this.wasPutOut) this.device.putOut.add(this.scope);
     this.held.clear();
     this.cancelAlarm();
     this.cancelBeat();
@@ -442,8 +657,16 @@ export class Page {
     this.connection?.hangUp();
     if (this.device.locks.get(this.scope) === this) this.device.locks.delete(this.scope);
     this.device.died(this.scope);
-    for (const sent of this.sent)
-      if (sent.scope === this.scope && sent.stored === undefined && sent.refused === undefined) sent.orphaned = true;
+    for (const sent of this.around.sent)
+      if (sent.scope === this.scope && sent.refused === undefined) sent.orphaned = true;
+  }
+
+  /** It reported that it cannot go on, and was put out; or the session has ended. What it had is gone with it. */
+  get wasPutOut(): boolean {
+    const { phase } = this.engine;
+    return (
+      phase.kind === "closed" && (phase.error.details["how"] === "removed" || phase.error.code === "SESSION_ENDED")
+    );
   }
 
   get member(): MemberId | undefined {

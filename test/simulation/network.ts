@@ -19,6 +19,8 @@ export class SimConnection {
   deafDown = false;
   clientGone = false;
   serverGone = false;
+  /** The life of the log that the node had when the session was opened. */
+  life = 0;
   private upAt = 0;
   private downAt = 0;
 

@@ -3,12 +3,14 @@
 import {
   type ClientFrame,
   defaultLimits,
+  type Entry,
   features,
   type Limits,
   memberId,
   parseFrame,
   type ReadFrame,
   type ServerFrame,
+  seqSpan,
   sessionId,
   toWire,
   userId,
@@ -51,9 +53,34 @@ export class SimNode {
     private readonly alive: (life: string) => boolean,
     private readonly sabotage: Sabotage,
     private readonly lives: Set<string>,
+    /** Messages that were refused, by id: with what. */
+    private readonly refused: Map<string, string>,
   ) {
     this.rate = 1 + scheduler.between(-100, 100) / 1_000_000;
     this.start();
+  }
+
+  /** Which message a member sent under which number. */
+  private readonly numbered = new Map<string, string>();
+
+  private noteNumbers(seat: Seat, { seq, commands }: Extract<ReadFrame, { type: "commands" }>): void {
+    const member = this.host?.audience.memberOf(seat);
+    let next = seq;
+    for (const command of commands) {
+      if (command.type === "messages")
+        command.items.forEach(([, id], index) => this.numbered.set(`${member} ${next + index}`, String(id)));
+      next += seqSpan(command);
+    }
+  }
+
+  private noteRefusals(seats: readonly Seat[], { seq, count, error }: Extract<ServerFrame, { type: "refused" }>): void {
+    for (const seat of seats) {
+      const member = this.host?.audience.memberOf(seat);
+      for (let each = seq; each < seq + count; each += 1) {
+        const id = this.numbered.get(`${member} ${each}`);
+        if (id !== undefined) this.refused.set(id, error.code);
+      }
+    }
   }
 
   get now(): number {
@@ -76,7 +103,12 @@ export class SimNode {
     let flush: { at: number; cancel: () => void } | undefined;
     const live = new Set<Seat>();
     const send = (seats: readonly Seat[], frame: ServerFrame): void => {
-      for (const { connection } of seats) connection.down([mangle(frame, sabotage)]);
+      if (frame.type === "refused") this.noteRefusals(seats, frame);
+      const whole =
+        sabotage === "view-of-everything" && frame.type === "view"
+          ? { ...frame, view: { ...frame.view, activities: [...host.current.activities.values()] } }
+          : mangle(frame, sabotage);
+      for (const { connection } of seats) connection.down([whole]);
     };
     const effects: HostEffects<Seat> = {
       now: () => this.now,
@@ -85,7 +117,13 @@ export class SimNode {
         return scheduler.now * (sabotage === "impatient-leases" ? 20 : this.rate);
       },
       load: (done) => store.load(alive, done),
-      append: (condition, entries, done) => store.append(alive, condition, entries, done),
+      append: (condition, entries, done) =>
+        store.append(
+          alive,
+          condition,
+          entries.map((entry) => tampered(entry, sabotage)),
+          done,
+        ),
       read: (after, limit, done) => store.read(alive, after, limit, done),
       snapshot: (snapshot, done) => store.save(alive, snapshot, done),
       trim: (below) => store.trim(below),
@@ -180,6 +218,7 @@ export class SimNode {
       }
       case "commands":
         if (seat === undefined || seat.gone || host === undefined) return;
+        this.noteNumbers(seat, frame);
         return host.commands(seat, this.seqOf(seat, frame.seq), this.sabotaged(frame).commands, () => {});
       case "processed":
         if (seat !== undefined && !seat.gone) host?.audience.processed(seat, frame.offset);
@@ -202,6 +241,20 @@ export class SimNode {
   }
 
   private sabotaged(frame: Extract<ReadFrame, { type: "commands" }>): Extract<ReadFrame, { type: "commands" }> {
+    const { current: state } = this.host ?? {};
+    if (state !== undefined && tampering.has(this.sabotage)) {
+      const commands = frame.commands.map((command) => {
+        const generation =
+          this.sabotage === "no-generation-check"
+            ? "generation" in command || command.type === "messages"
+            : this.sabotage === "collision-by-arrival" && command.type === "resynchronize";
+        if (generation) return { ...command, generation: state.sync.generation };
+        if (this.sabotage === "two-runs" && "run" in command)
+          return { ...command, run: state.activities.get(command.activity)?.run ?? command.run };
+        return command;
+      });
+      return { ...frame, commands };
+    }
     if (this.sabotage === "ignore-the-fence") {
       const commands = frame.commands.map((command) =>
         command.type === "messages" ? { ...command, fence: undefined as never } : command,
@@ -227,6 +280,7 @@ export class SimNode {
     const before = this.seats.get(connection);
     if (before !== undefined) this.leave(before);
     const user = String(frame.auth);
+    connection.life = this.store.life;
     const seat: Seat = { connection, user, gone: false };
     this.seats.set(connection, seat);
     const host = this.ensureHost();
@@ -300,6 +354,16 @@ export class SimNode {
 
 /** Of each second user, that it may moderate. */
 const rolesOf = (user: string): readonly string[] => (user.endsWith("1") ? ["boss"] : ["member"]);
+
+const tampering: ReadonlySet<Sabotage> = new Set<Sabotage>(["no-generation-check", "collision-by-arrival", "two-runs"]);
+
+const tampered = (entry: Entry, sabotage: Sabotage): Entry => {
+  if (sabotage === "restart-behind-major" && entry.type === "resynchronized" && entry.kind === "restart")
+    return { ...entry, to: 0 };
+  if (sabotage === "settle-without-confirmations" && entry.type === "sync-point" && entry.kind === "major")
+    return { ...entry, need: 0 };
+  return entry;
+};
 
 const mangle = (frame: ServerFrame, sabotage: Sabotage): ServerFrame => {
   if (sabotage === "cover-too-much" && frame.type === "entries" && frame.entries.length > 2)

@@ -1,7 +1,7 @@
-/** npm run simulate -- --seeds 10000 [--from N] | --seed N | --sabotage */
+/** npm run simulate -- --seeds 10000 [--from N] | --seed N | --sabotage; [--with sabotage] [--world sync|loss|activity] */
 
 import { parseArgs } from "node:util";
-import { type Sabotage, sabotages } from "./sabotage.ts";
+import { type Sabotage, sabotages, type WorldKind } from "./sabotage.ts";
 import { play } from "./world.ts";
 
 const { values } = parseArgs({
@@ -11,8 +11,11 @@ const { values } = parseArgs({
     seed: { type: "string" },
     sabotage: { type: "boolean", default: false },
     with: { type: "string" },
+    world: { type: "string" },
   },
 });
+
+const kind = values.world as WorldKind | undefined;
 
 /** Runs until `most` seeds are played or one shows a violation. */
 const hunt = (
@@ -28,7 +31,7 @@ const hunt = (
 };
 
 if (values.seed !== undefined) {
-  const report = play(Number(values.seed), (values.with ?? "none") as Sabotage, true);
+  const report = play(Number(values.seed), (values.with ?? "none") as Sabotage, true, kind);
   console.log(report.history.join("\n"));
   for (const violation of report.violations) console.log(`VIOLATION  ${violation}`);
   console.log(`seed ${report.seed}: ${report.events} events, ${report.violations.length} violations`);
@@ -48,7 +51,7 @@ if (values.seed !== undefined) {
   let failed = 0;
   let events = 0;
   for (let seed = from; seed < from + count; seed += 1) {
-    const { violations, events: ran } = play(seed);
+    const { violations, events: ran } = play(seed, "none", false, kind);
     events += ran;
     if (violations.length === 0) continue;
     failed += 1;

@@ -7,10 +7,29 @@ import type { Sabotage } from "./sabotage.ts";
 
 type Done<T> = (result: T | RostrumError) => void;
 
+/** A copy of the store as it was: what a backup keeps. */
+export interface Copy {
+  readonly entries: number;
+  readonly first: Offset;
+  readonly snapshot: Snapshot | undefined;
+  readonly head: Offset;
+  readonly control: Offset;
+}
+
+/** A log that was lost: everything of it, and how much of it the one that took its place has. */
+export interface LostLog {
+  readonly truth: readonly Entry[];
+  readonly kept: Offset;
+}
+
 /** What a node uses of the store; it stops answering when the node dies. */
 export class SimStore {
-  /** Everything that was ever durable, trimmed or not: the truth that promises are measured against. */
-  readonly truth: Entry[] = [];
+  /** Everything that was ever durable in the present log, trimmed or not: the truth that promises are measured against. */
+  truth: Entry[] = [];
+  /** The logs before it; the present one's life is their number. */
+  readonly lost: LostLog[] = [];
+  /** Told of everything that is stored, in the moment in which it is. */
+  placed: (entry: Entry) => void = () => {};
   first: Offset = 1;
   snapshot: Snapshot | undefined;
   head: Offset = 0;
@@ -28,6 +47,26 @@ export class SimStore {
     private readonly sabotage: Sabotage,
   ) {}
 
+  get life(): number {
+    return this.lost.length + 1;
+  }
+
+  copy(): Copy {
+    const { truth, first, snapshot, head, control } = this;
+    return { entries: truth.length, first, snapshot, head, control };
+  }
+
+  /** The disk is lost, and what was copied takes its place. Nobody may be at work on it. */
+  restore(copy: Copy): void {
+    this.lost.push({ truth: this.truth, kept: copy.head });
+    this.truth = this.truth.slice(0, copy.entries);
+    this.first = copy.first;
+    this.snapshot = copy.snapshot;
+    this.head = copy.head;
+    this.control = copy.control;
+    this.followers.clear();
+  }
+
   private get delay(): number {
     return this.slow ? this.scheduler.between(50, 800) : this.scheduler.between(0, 6);
   }
@@ -38,7 +77,9 @@ export class SimStore {
     const at = Math.max(scheduler.now + this.delay, this.writing);
     this.writing = at;
     const early = this.sabotage === "ack-before-durable";
+    const { life } = this;
     scheduler.later(at - scheduler.now, () => {
+      if (life !== this.life) return;
       if (!alive() && (early || scheduler.chance(0.5))) return;
       if (this.full) {
         // The caller must take it as unknown: sometimes it was written all the same.
@@ -71,6 +112,7 @@ export class SimStore {
       this.truth.push(entry);
       this.head = lastOffset(entry);
       if (isControl(entry)) this.control = entry.offset;
+      this.placed(entry);
     }
     for (const follower of this.followers.values()) {
       // Late, but in order.
@@ -119,7 +161,9 @@ export class SimStore {
   }
 
   save(alive: () => boolean, snapshot: Snapshot, done: (error: RostrumError | undefined) => void): void {
+    const { life } = this;
     this.scheduler.later(this.delay, () => {
+      if (life !== this.life) return;
       if (!alive() && this.scheduler.chance(0.5)) return;
       if (!this.full && snapshot.state.head >= (this.snapshot?.state.head ?? 0)) {
         this.snapshot =

@@ -16,13 +16,17 @@ import {
   type SessionState,
   toRecord,
   toView,
+  type UserId,
 } from "@rostrum/protocol";
 import { Scheduler } from "@rostrum/testing";
-import { Device, Page, type Sent } from "./device.ts";
+import { checkSerials } from "../../packages/protocol/src/sync/oracle.fixture.ts";
+import { ActivityPlay, activityFaults, Confidences, stuckActivities } from "./activities.ts";
+import { type AppState, Device, Page, type Profile, type Sent, type Surroundings } from "./device.ts";
 import { FloorPlay, floorFaults, guardIn, stuckFloors } from "./floors.ts";
 import { SimNode, session } from "./node.ts";
-import type { Sabotage } from "./sabotage.ts";
-import { SimStore } from "./store.ts";
+import { type Sabotage, type WorldKind, worldOf } from "./sabotage.ts";
+import { type Copy, SimStore } from "./store.ts";
+import { Generations, SyncPlay, stuckSync, takenBack } from "./sync.ts";
 
 export interface Report {
   readonly seed: number;
@@ -44,12 +48,20 @@ const config: SessionConfig = {
   },
   guards: { speak: "mic", "stage:*": "stage" },
   dialog: { mode: "full-duplex", typed: ["note", "speak"], answerWithin: 5_000 },
-  roles: { member: ["emit", "volatile", "floor", "sync", "dialog"], boss: ["*"] },
+  roles: { member: ["emit", "volatile", "floor", "sync", "dialog", "activity"], boss: ["*"] },
+  sync: { ...defaultConfig.sync, confirmWithin: 5_000 },
+  activities: { ...defaultConfig.activities, most: 8, resumeWithin: 6_000 },
   history: { last: 50 },
   maxMembers: 50,
   memberGrace: 120_000,
   forgetAfter: 600_000,
 };
+
+/** A state on the server, and what its sender had been told is missing in it. */
+interface Blob {
+  readonly state: AppState;
+  readonly gaps: readonly { readonly from: number; readonly to: number }[];
+}
 
 interface Tab {
   page: Page;
@@ -58,8 +70,14 @@ interface Tab {
   closed: boolean;
 }
 
-export const play = (seed: number, sabotage: Sabotage = "none", verbose = false): Report => {
-  const world = new World(seed, sabotage, verbose);
+/** `kind`: what there must be much of, whatever the seed says. */
+export const play = (
+  seed: number,
+  sabotage: Sabotage = "none",
+  verbose = false,
+  kind: WorldKind | undefined = worldOf[sabotage],
+): Report => {
+  const world = new World(seed, sabotage, verbose, kind);
   try {
     world.run();
   } catch (error) {
@@ -79,39 +97,99 @@ class World {
   private readonly tabs: Tab[] = [];
   private readonly sent: Sent[] = [];
   private readonly floorPlay: FloorPlay;
-  private readonly gone: { readonly page: Page; readonly how: "released" | "aborted" }[] = [];
+  private readonly gone: { readonly page: Page; readonly how: "released" | "aborted"; readonly life: number }[] = [];
   private readonly lives = new Set<string>();
   private calm = false;
   private readonly contended: boolean;
+  /** Much is done with sync points. */
+  private readonly synced: boolean;
+  /** The log is lost now and then, and an older copy takes its place. */
+  private readonly fragile: boolean;
+  private readonly copies: Copy[] = [];
+  /** Much is done with activities. */
+  private readonly active: boolean;
+  private readonly activityPlay: ActivityPlay;
+  private readonly confidences = new Confidences();
+  /** The shared states that were sent as a whole, by activity. */
+  private readonly blobs = new Map<number, Blob>();
+  private lostAt = -Infinity;
+  private readonly syncPlay: SyncPlay;
+  private readonly around: Surroundings;
   private ids = 0;
 
   constructor(
     seed: number,
-    sabotage: Sabotage,
+    private readonly sabotage: Sabotage,
     private readonly verbose: boolean,
+    kind: WorldKind | undefined,
   ) {
     this.scheduler = new Scheduler(seed);
     const { scheduler } = this;
     this.store = new SimStore(scheduler, sabotage);
     this.contended = contending.has(sabotage) || scheduler.chance(0.2);
+    this.synced = kind !== undefined || (!this.contended && scheduler.chance(0.4));
     this.floorPlay = new FloorPlay(
       scheduler,
       this.contended,
       (text) => this.note(text),
       () => this.newId(),
     );
+    this.fragile = kind === "loss" || scheduler.chance(0.15);
+    this.copies.push(this.store.copy());
+    this.active = kind === "activity" || (this.synced && scheduler.chance(0.3));
     const count = this.contended || scheduler.chance(0.4) ? 2 : 1;
+    const sync = {
+      ...config.sync,
+      points: scheduler.pick([6, 64]) ?? 64,
+      exception: scheduler.pick(["tell", "restart", "restart", "remove"] as const) ?? "tell",
+    };
     const options = {
-      config: sabotaged(config, sabotage),
+      config: sabotaged({ ...config, sync }, sabotage),
       retention: { count: scheduler.pick([5, 20, 10_000]) ?? 20, bytes: 1e9, age: 1e9 },
       snapshotEvery: scheduler.pick([5, 15, 1_000]) ?? 15,
       flicker: scheduler.pick([0, 500, 2_000]) ?? 500,
     };
     for (let index = 0; index < count; index += 1) {
       this.nodes.push(
-        new SimNode(`n${index}`, scheduler, this.store, options, (life) => this.lives.has(life), sabotage, this.lives),
+        new SimNode(
+          `n${index}`,
+          scheduler,
+          this.store,
+          options,
+          (life) => this.lives.has(life),
+          sabotage,
+          this.lives,
+          this.refused,
+        ),
       );
     }
+    this.store.placed = (entry) => this.placed(entry);
+    this.syncPlay = new SyncPlay(
+      scheduler,
+      this.nodes,
+      (text) => this.note(text),
+      () => this.newId(),
+    );
+    this.activityPlay = new ActivityPlay(
+      scheduler,
+      this.nodes,
+      (text) => this.note(text),
+      () => this.newId(),
+    );
+    this.around = {
+      latency: this.latency,
+      sent: this.sent,
+      believe: (_, name) => this.checkBelief(name),
+      reached: (page, point) => this.share(page, point),
+      fetch: (page, point) => this.fetch(page, point.state ?? 0),
+      overhear: (page, frame) => {
+        const member =
+          frame.type === "view" && page.engine.phase.kind === "viewing" ? page.engine.phase.opened.member : page.member;
+        if (member === undefined || page.life !== this.store.life) return;
+        for (const text of this.confidences.faults(frame, member, page.device.user)) this.fail(text);
+      },
+      profile: () => this.profile(),
+    };
     for (let index = 0; index < scheduler.between(1, 3); index += 1) {
       const device = new Device(scheduler, `u${index}`, sabotage);
       this.devices.push(device);
@@ -123,7 +201,7 @@ class World {
   log(): readonly string[] {
     const pages = this.tabs.map(
       ({ page }) =>
-        `${page.scope} is ${page.member ?? "nobody"}, ${page.alive ? page.engine.phase.kind : "dead"}, ${page.engine.received}/${page.engine.processed}, ${page.engine.outbox.size} unsent, ${JSON.stringify(page.resumptions)}${page.warnings.map((warning) => `\n  ${warning}`).join("")}`,
+        `${page.scope} is ${page.member ?? "nobody"}, ${page.alive ? page.engine.phase.kind : "dead"}${page.engine.phase.kind === "closed" ? ` (${page.engine.phase.error.message})` : ""}, ${page.engine.received}/${page.engine.processed}, ${page.engine.outbox.size} unsent, ${JSON.stringify(page.resumptions)}${page.warnings.map((warning) => `\n  ${warning}`).join("")}`,
     );
     return [...pages, ...this.store.truth.map((entry) => JSON.stringify(entry))];
   }
@@ -145,9 +223,94 @@ class World {
 
   private page(device: Device, remembered: string | undefined, asyncHandlers: boolean): Page {
     const route = (): SimNode => this.scheduler.pick(this.nodes.filter(({ up }) => up)) ?? (this.nodes[0] as SimNode);
-    const believe = (_: Page, name: string): void => this.checkBelief(name);
-    return new Page(device, remembered, route, this.latency, this.sent, believe, asyncHandlers, true);
+    return new Page(device, remembered, route, this.around, asyncHandlers);
   }
+
+  /** How a new tab's app is made. */
+  private profile(): Profile {
+    const { scheduler } = this;
+    if (!this.synced)
+      return {
+        keepsState: true,
+        history: { last: 50 },
+        confirms: true,
+        pointStates: 4,
+        secureMessages: 1_000,
+      };
+    return {
+      keepsState: scheduler.chance(0.85),
+      history: scheduler.chance(0.3) ? { since: "state" } : { last: scheduler.pick([5, 50]) ?? 50 },
+      confirms: scheduler.chance(0.85),
+      pointStates: scheduler.pick([1, 4]) ?? 4,
+      secureMessages: scheduler.chance(0.9) ? 1_000 : 3,
+    };
+  }
+
+  /** An entry is stored, now. */
+  private placed(entry: Entry): void {
+    const { truth, lost } = this.store;
+    this.confidences.placed(entry, (member) => this.userOf(member));
+    if (entry.type !== "sync-confirmed") return;
+    const point = truth.findLast((each) => each.type === "sync-point" && each.serial === entry.serial)?.offset ?? 0;
+    // What was meant in a log that was lost counts if the point is in the next as well.
+    const lives = [this.store.life];
+    for (let each = lost.length; each > 0 && point <= (lost[each - 1]?.kept ?? 0); each -= 1) lives.push(each);
+    const meant = this.devices.some((device) =>
+      [...device.members].some(
+        ([scope, members]) =>
+          members.has(entry.member) && lives.some((life) => device.confirmed.get(scope)?.has(`${life} ${point}`)),
+      ),
+    );
+    if (!meant) this.fail(`sync: #${entry.offset} confirms #${point}, which ${entry.member} did not mean`);
+  }
+
+  private userOf(member: MemberId): UserId | undefined {
+    const joined = this.store.truth.findLast((entry) => entry.type === "joined" && entry.member === member);
+    return joined?.type === "joined" ? joined.user : undefined;
+  }
+
+  /** Who set a point sends its state to the server, some do; it takes a while, and its page may die over it. */
+  private share(page: Page, offset: number): void {
+    const { scheduler } = this;
+    const point = page.engine.state.sync.points.find((each) => each.offset === offset);
+    const kept = page.engine.stateAt(offset)?.state as AppState | undefined;
+    if (!this.synced || kept === undefined || point?.by !== page.member || !scheduler.chance(0.6)) return;
+    const { from = (kept.seen[0]?.[0] ?? offset + 1) - 1, seen, unrestored } = kept;
+    const state: AppState = { from, shared: offset, unrestored, seen: seen.filter(([, , secret]) => !secret) };
+    const blob = { state, gaps: [...(page.device.gaps.get(page.scope) ?? [])] };
+    scheduler.later(scheduler.between(0, 300), () => {
+      if (!page.alive) return;
+      this.note(`${page.scope} shares its state at #${offset}`);
+      page.submit({ type: "activity-start", name: "state", kind: "state", point: offset }, this.newId(), (id) => {
+        const { life } = page;
+        scheduler.later(scheduler.between(10, 1_500), () => this.upload(page, id, life, blob, 20));
+      });
+    });
+  }
+
+  private upload(page: Page, id: number, life: number, blob: Blob, tries: number): void {
+    if (!page.live || page.life !== life || life !== this.store.life) return;
+    const host = this.nodes.find((node) => node.up && node.host !== undefined)?.host;
+    if (host === undefined) {
+      if (tries > 0) this.scheduler.later(300, () => this.upload(page, id, life, blob, tries - 1));
+      return;
+    }
+    this.blobs.set(id, blob);
+    const data = { bytes: blob.state.seen.length, digest: "" };
+    host.submit({ from: null, command: { type: "activity-point", activity: id, run: id, data } });
+    host.submit({ from: null, command: { type: "activity-end", activity: id, run: id } });
+  }
+
+  private fetch(page: Page, activity: number): AppState | undefined {
+    const blob = this.sabotage === "state-of-another-point" ? [...this.blobs.values()][0] : this.blobs.get(activity);
+    if (blob === undefined) return undefined;
+    const { device, scope } = page;
+    device.gaps.set(scope, [...(device.gaps.get(scope) ?? []), ...blob.gaps]);
+    return blob.state;
+  }
+
+  /** Messages that were refused, by id: with what. */
+  private readonly refused = new Map<string, string>();
 
   private openTab(device: Device, copied: string | undefined): void {
     const asyncHandlers = this.scheduler.chance(0.5);
@@ -172,6 +335,8 @@ class World {
   private act(): void {
     const { scheduler } = this;
     const tab = scheduler.pick(this.tabs.filter(({ closed }) => !closed));
+    if (this.fragile && scheduler.chance(0.2)) this.copies.push(this.store.copy());
+    if (this.fragile && this.store.lost.length < 3 && scheduler.chance(0.05)) return this.lose();
     const dice = scheduler.random();
     if (tab === undefined || dice < 0.02) {
       const device = scheduler.pick(this.devices);
@@ -183,12 +348,22 @@ class World {
     if (this.contended && scheduler.chance(0.5)) return this.floorPlay.act(page);
     if (this.contended && scheduler.chance(0.15)) return this.strand(page);
     if (this.contended && scheduler.chance(0.1)) return this.duel(page);
+    if (this.active && scheduler.chance(0.3)) {
+      return this.activityPlay.act(
+        page,
+        this.tabs.flatMap((each) => (each === tab || each.closed ? [] : [each.page])),
+      );
+    }
+    // Where much is done with sync points, a third of what is done is done with them, sometimes by two at once.
+    if (this.synced && scheduler.chance(0.35)) {
+      this.syncPlay.act(page);
+      if (scheduler.chance(0.15)) this.collide(page);
+      return;
+    }
     if (dice < 0.5) this.emit(page);
     else if (dice < 0.58) this.floorPlay.act(page);
-    else if (dice < 0.61) {
-      this.note(`${page.scope} sets a sync point`);
-      page.submit({ type: "sync-minor" }, this.newId());
-    } else if (dice < 0.68) {
+    else if (dice < 0.61) this.syncPlay.minor(page);
+    else if (dice < 0.68) {
       this.note(`${page.scope}: the link is cut`);
       page.link?.cut();
     } else if (dice < 0.74) {
@@ -235,7 +410,7 @@ class World {
       if (page.engine.phase.kind === "closed") return;
       try {
         page.release();
-        this.gone.push({ page, how: "released" });
+        this.gone.push({ page, how: "released", life: this.store.life });
         tab.closed = true;
       } catch {
         // Already on its way out.
@@ -243,8 +418,46 @@ class World {
     } else {
       this.note(`${page.scope} aborts`);
       page.engine.abort("enough");
-      this.gone.push({ page, how: "aborted" });
+      this.gone.push({ page, how: "aborted", life: this.store.life });
       tab.closed = true;
+    }
+  }
+
+  /** The disk is lost, and all servers with it. What was copied a while ago takes its place, or nothing does. */
+  private lose(): void {
+    const { scheduler, store } = this;
+    const away = scheduler.chance(0.6)
+      ? scheduler.pick(this.tabs.filter(({ closed, page }) => !closed && page.alive))
+      : undefined;
+    // Somebody hears of it only when the log has grown again.
+    if (away !== undefined) this.goOffline(away.page);
+    for (const node of this.nodes) node.kill();
+    const [nothing] = this.copies;
+    const copy = scheduler.chance(0.15) ? nothing : scheduler.pick(this.copies.slice(-4));
+    if (copy === undefined) return;
+    this.note(`the log is lost at #${store.head}; a copy takes its place that has #${copy.head}`);
+    store.restore(copy);
+    this.lostAt = scheduler.now;
+    this.confidences.lost(copy.head);
+    for (const id of this.blobs.keys()) if (id > copy.head) this.blobs.delete(id);
+    while (this.copies.length > 1 && (this.copies.at(-1)?.head ?? 0) > copy.head) this.copies.pop();
+    for (const node of this.nodes) {
+      scheduler.later(scheduler.between(10, 1_500), () => {
+        node.restart();
+        this.note(`${node.name} is back`);
+      });
+    }
+    if (away === undefined) return;
+    for (let each = scheduler.between(1, 12); each > 0; each -= 1) {
+      const other = scheduler.pick(this.tabs.filter((tab) => tab !== away && !tab.closed && tab.page.alive))?.page;
+      if (other !== undefined) scheduler.later(scheduler.between(100, 3_000), () => other.alive && this.emit(other));
+    }
+  }
+
+  /** Several go back at once. */
+  private collide(page: Page): void {
+    for (const { page: each, closed } of this.tabs) {
+      if (!closed && each.alive && (each === page || this.scheduler.chance(0.5))) this.syncPlay.resynchronize(each);
     }
   }
 
@@ -380,6 +593,8 @@ class World {
 
   /** At this instant of true time, no more may believe that they hold a floor than it ever had places. */
   private checkBelief(name: string): void {
+    // A server that begins anew knows nothing of the leases that were granted in what it has lost.
+    if (this.scheduler.now < this.lostAt + 10_000) return;
     const holding = this.tabs.filter(({ page }) => [...page.held.values()].includes(name));
     if (holding.length > this.floorPlay.mostOf(name, config))
       this.fail(
@@ -423,9 +638,10 @@ class World {
       return this.checkRestored(state);
     }
     this.checkSent(truth);
+    this.checkLost(truth);
     for (const { page, closed } of this.tabs) {
       for (const text of page.violations) this.fail(`once: ${text}`);
-      if (closed || !page.alive) continue;
+      if (closed || !page.alive || page.wasPutOut) continue;
       if (!page.live) this.fail(`resume: ${page.scope} is ${page.engine.phase.kind} long after the faults ended`);
       else this.checkPage(page, truth, state);
     }
@@ -434,10 +650,68 @@ class World {
       if (how === "released" && page.alive && page.engine.phase.kind !== "closed")
         this.fail(`release: ${page.scope} never got away`);
       const known = member === undefined ? undefined : state.members.get(member);
-      if (how === "released" && page.alive && known !== undefined)
+      const { life } = this.gone.find((each) => each.page === page) ?? { life: 0 };
+      if (how === "released" && page.alive && known !== undefined && life === this.store.life)
         this.fail(`release: ${page.scope} is still a member after its release`);
     }
     this.checkRestored(state);
+  }
+
+  /**
+   * What was acknowledged and is not there any more was sent again by who still has it; if not, somebody was told, or it had
+   * been taken back.
+   */
+  private checkLost(truth: readonly Entry[]): void {
+    if (this.store.lost.length === 0) return;
+    const present = new Set(
+      truth.flatMap((entry) => (entry.type === "messages" ? entry.items.map(([, id]) => String(id)) : [])),
+    );
+    for (const { id, scope, command, queued, stored, storedLife, orphaned } of this.sent) {
+      if (command.type !== "messages" || stored === undefined || present.has(id)) continue;
+      const tab = this.tabs.find(({ page }) => page.scope === scope && page.alive);
+      if (tab === undefined || tab.closed || this.isOver(scope)) continue;
+      if (this.gone.some(({ page }) => page.scope === scope)) continue;
+      // It died with its page: it was acknowledged before it was on the disk.
+      if (orphaned && !queued) continue;
+      if (this.refused.has(id) || this.wasTold(tab.device, scope, id)) continue;
+      this.fail(
+        `stored: ${id} of ${scope} was acknowledged at #${stored} in log ${storedLife}, was lost with it, and nobody was told`,
+      );
+    }
+  }
+
+  /** Where a message was in the logs that were lost, and whether it had been taken back there. */
+  private get inLost(): ReadonlyMap<string, readonly { readonly offset: number; readonly isVoid: boolean }[]> {
+    if (this.foundLost !== undefined) return this.foundLost;
+    const found = new Map<string, { readonly offset: number; readonly isVoid: boolean }[]>();
+    for (const { truth } of this.store.lost) {
+      const isVoid = takenBack(truth);
+      for (const entry of truth) {
+        if (entry.type !== "messages") continue;
+        entry.items.forEach(([, id], item) => {
+          const offset = entry.offset + item;
+          found.set(String(id), [...(found.get(String(id)) ?? []), { offset, isVoid: isVoid(offset) }]);
+        });
+      }
+    }
+    this.foundLost = found;
+    return found;
+  }
+
+  private foundLost: World["inLost"] | undefined;
+
+  /** What was lost with a log was handed back, was void, or is among what its page said may be lost. */
+  private wasTold(device: Device, scope: string, id: string): boolean {
+    // Whether it was refused because of a resynchronization, the log may no longer tell.
+    const refusals = this.store.lost.length > 0 || this.store.truth.some(({ type }) => type === "resynchronized");
+    if (refusals && device.returned.has(id)) return true;
+    return (this.inLost.get(id) ?? []).some(
+      ({ offset, isVoid }) =>
+        isVoid ||
+        (device.resumptions.get(scope) ?? []).some(
+          ({ resumption: { unsaved } }) => unsaved !== undefined && unsaved.from <= offset && offset <= unsaved.to,
+        ),
+    );
   }
 
   /** Everything that can be said of the log alone. Answers the state that it folds to. */
@@ -445,6 +719,11 @@ class World {
     let state = emptyState(session);
     const ids = new Map<string, number>();
     let fence = 0;
+    for (const text of checkSerials(truth)) this.fail(`sync: ${text}`);
+    const generations = new Generations();
+    const [byId, bySeq] = [new Map(this.sent.map((sent) => [sent.id, sent])), new Map<string, Sent>()];
+    for (const sent of this.sent) if (sent.member !== undefined) bySeq.set(`${sent.member} ${sent.seq}`, sent);
+    const { life } = this.store;
     const fences = new Map(this.sent.flatMap(({ id, fence: under }) => (under === undefined ? [] : [[id, under]])));
     for (const entry of truth) {
       if (entry.offset !== state.head + 1) this.fail(`order: #${entry.offset} follows #${state.head}`);
@@ -474,6 +753,15 @@ class World {
         });
       }
       for (const text of floorFaults(state, entry)) this.fail(text);
+      const faults = generations.faults(
+        entry,
+        (id) => byId.get(id),
+        (by, seq) => bySeq.get(`${by} ${seq}`),
+        life,
+      );
+      for (const text of faults) this.fail(text);
+      const said = "seq" in entry && entry.by !== null ? bySeq.get(`${entry.by} ${entry.seq}`)?.command : undefined;
+      for (const text of activityFaults(state, entry, said)) this.fail(text);
       if (entry.type === "floor-granted") {
         if (entry.offset <= fence) this.fail(`one speaker: fence ${entry.offset} after ${fence}`);
         fence = entry.offset;
@@ -489,10 +777,24 @@ class World {
     }
     // Where nobody has the session open, what is due waits for the next who comes.
     const atWork = this.nodes.some(({ host }) => host !== undefined);
-    if (atWork) for (const text of stuckFloors(state, Math.max(...this.nodes.map(({ now }) => now)))) this.fail(text);
+    if (atWork) {
+      const now = Math.max(...this.nodes.map((node) => node.now));
+      const confirming = new Map(
+        this.tabs.flatMap(({ page, closed }) =>
+          !closed && page.live && page.member !== undefined && page.profile.confirms
+            ? [[page.member, page.persisted] as const]
+            : [],
+        ),
+      );
+      const stuck = [...stuckFloors(state, now), ...stuckSync(state, now, confirming), ...stuckActivities(state, now)];
+      for (const text of stuck) this.fail(text);
+    }
     const here = new Set(this.tabs.flatMap(({ page }) => (page.alive ? [page.member] : [])));
     for (const { id, presence } of state.members.values()) {
-      if (presence === "connected" && !here.has(id)) this.fail(`release: ${id} is gone and still counts as connected`);
+      // What took a lost log's place may not have been opened by anybody yet.
+      const seen = atWork || this.store.life === 1;
+      if (seen && presence === "connected" && !here.has(id))
+        this.fail(`release: ${id} is gone and still counts as connected`);
     }
     return state;
   }
@@ -516,7 +818,8 @@ class World {
     const effects = new Set(
       truth.flatMap((entry) => ("seq" in entry && entry.by !== null ? [`${entry.by} ${entry.seq}`] : [])),
     );
-    for (const { id, scope, member, seq, command, queued, stored: offset, refused, orphaned } of this.sent) {
+    for (const { id, scope, member, seq, command, queued, stored: offset, storedLife, refused, orphaned } of this
+      .sent) {
       if (command.type !== "messages") {
         const uncertain =
           refused?.code === "OUTCOME_UNKNOWN" || refused?.code === "ABORTED" || refused?.code === "CLOSED";
@@ -524,7 +827,9 @@ class World {
           this.fail(`honest: ${command.type} ${seq} of ${scope} was refused (${refused.code}) and is in the log`);
         continue;
       }
-      if (offset !== undefined && at.get(offset) !== id)
+      // In a log that was lost it counts as far as the next one had it.
+      const kept = Math.min(...this.store.lost.slice(storedLife - 1).map((log) => log.kept));
+      if (offset !== undefined && offset <= kept && at.get(offset) !== id)
         this.fail(`stored: ${id} of ${scope} was acknowledged at #${offset}, where ${at.get(offset) ?? "nothing"} is`);
       // Who aborts does not wait to hear what became of what was under way.
       const uncertain = refused?.code === "OUTCOME_UNKNOWN" || refused?.code === "ABORTED";
@@ -532,10 +837,21 @@ class World {
         this.fail(`honest: ${id} of ${scope} was refused (${refused.code}) and is in the log`);
       if (refused?.code === "OUTCOME_UNKNOWN") this.unknown.push(id);
       const settled = offset !== undefined || refused !== undefined;
-      const ended = this.gone.some(({ page, how }) => page.scope === scope && how === "aborted");
+      // Who has left has nothing any more, should the log be lost.
+      const ended = this.gone.some(
+        ({ page, how, life }) => page.scope === scope && (how === "aborted" || life < this.store.life),
+      );
       if (settled || ended) continue;
       if (!orphaned) this.fail(`once: ${id} of ${scope} was never settled`);
-      else if (queued && !stored.has(id) && command.to === undefined && command.items[0]?.[0] === "note") {
+      else if (
+        queued &&
+        !stored.has(id) &&
+        command.to === undefined &&
+        command.items[0]?.[0] === "note" &&
+        !this.refused.has(id) &&
+        !this.isOver(scope) &&
+        !this.devices.some((device) => scope.startsWith(`${device.user}/`) && this.wasTold(device, scope, id))
+      ) {
         this.fail(`once: ${id} of ${scope} was on the device's disk and is not in the log`);
       }
     }
@@ -543,31 +859,17 @@ class World {
 
   private readonly unknown: string[] = [];
 
+  private isOver(scope: string): boolean {
+    if (this.devices.some((device) => device.putOut.has(scope))) return true;
+    return this.tabs.some(({ page }) => page.scope === scope && page.wasPutOut);
+  }
+
   private checkPage(page: Page, truth: readonly Entry[], state: SessionState): void {
-    const { engine, seen, scope } = page;
-    const { member } = page;
+    const { engine, scope, member } = page;
     if (member === undefined) return this.fail(`resume: ${scope} is live without being anybody`);
     if (engine.outbox.size > 0) this.fail(`stored: ${scope} still has ${engine.outbox.size} unconfirmed`);
-    // The app must have been given all that is visible to it, from the first it knows, once and in order.
-    const visible = truth.flatMap((entry) =>
-      entry.type === "messages" && isVisible(entry, member)
-        ? entry.items.map(([, id], index) => [entry.offset + index, String(id)] as const)
-        : [],
-    );
-    const known = new Map(seen);
-    const starts = page.from ?? seen[0]?.[0] ?? Infinity;
-    for (const [offset, id] of visible) {
-      const got = known.get(offset);
-      if (got === id) continue;
-      if (got !== undefined) this.fail(`order: ${scope} has ${got} at #${offset}, the log has ${id}`);
-      else if (offset > starts && !this.excused(page, offset))
-        this.fail(`once: ${scope} was never given #${offset} (${id})`);
-    }
-    const allowed = new Map(visible);
-    for (const [offset, id] of seen) {
-      if (allowed.get(offset) !== id && !this.otherLife(page, offset))
-        this.fail(`private: ${scope} was given #${offset} (${id}), which is not for it`);
-    }
+    if (page.profile.keepsState) this.checkState(page, truth, member);
+    else this.checkBook(page, truth, member);
     if (
       engine.received !== this.store.head &&
       truth.some(
@@ -576,19 +878,64 @@ class World {
     ) {
       this.fail(`resume: ${scope} stands at #${engine.received} of #${this.store.head}`);
     }
-    const mine = JSON.stringify(comparable(engine.state));
-    const theirs = JSON.stringify(comparable(fromRecord(toView(state))));
+    const mine = JSON.stringify(comparable(engine.state, member));
+    const theirs = JSON.stringify(comparable(fromRecord(toView(state, member)), member));
     if (mine !== theirs) this.fail(`order: ${scope} sees another state than the log:\n  ${mine}\n  ${theirs}`);
+  }
+
+  /** The app's state must be what the log holds for it and was not taken back, from where it was let in, in order. */
+  private checkState(page: Page, truth: readonly Entry[], member: MemberId): void {
+    const { scope, seen, shared, unrestored } = page;
+    const { from = seen[0]?.[0] ?? Infinity } = page.kept();
+    const given = new Map(seen.map(([offset, id]) => [offset, id]));
+    const isVoid = takenBack(truth);
+    const selves = page.device.members.get(scope) ?? new Set([member]);
+    const allowed = new Map<number, string>();
+    for (const entry of truth) {
+      if (entry.type !== "messages") continue;
+      const mine = isVisible(entry, member);
+      if (!mine && ![...selves].some((self) => isVisible(entry, self))) continue;
+      entry.items.forEach(([, id], index) => {
+        const offset = entry.offset + index;
+        allowed.set(offset, String(id));
+        const got = given.get(offset);
+        if (got !== undefined && got !== id)
+          this.fail(`order: ${scope} has ${got} at #${offset}, the log has ${String(id)}`);
+        const due = mine && got === undefined && offset > from && !isVoid(offset);
+        if (due && !(entry.to !== undefined && offset <= shared) && !this.excused(page, offset))
+          this.fail(`once: ${scope} was never given #${offset} (${String(id)})`);
+        if (got === undefined || !isVoid(offset)) return;
+        if (!unrestored.some(({ after, before }) => after < offset && offset < before))
+          this.fail(`void: ${scope} still has #${offset} (${String(id)}), which was taken back`);
+      });
+    }
+    for (const [offset, id] of seen) {
+      if (allowed.get(offset) !== id) this.fail(`private: ${scope} was given #${offset} (${id}), which is not for it`);
+    }
+  }
+
+  /** Without a state, what the app was given since its page was loaded must be all that there was. */
+  private checkBook(page: Page, truth: readonly Entry[], member: MemberId): void {
+    const { scope, seen } = page;
+    const from = seen[0]?.[0] ?? Infinity;
+    const given = new Map(seen.map(([offset, id]) => [offset, id]));
+    const isVoid = takenBack(truth);
+    for (const entry of truth) {
+      if (entry.type !== "messages" || !isVisible(entry, member)) continue;
+      entry.items.forEach(([, id], index) => {
+        const offset = entry.offset + index;
+        const got = given.get(offset);
+        if (got !== undefined && got !== id)
+          this.fail(`order: ${scope} has ${got} at #${offset}, the log has ${String(id)}`);
+        if (got === undefined && offset > from && !isVoid(offset) && !this.excused(page, offset))
+          this.fail(`once: ${scope} was never given #${offset} (${String(id)})`);
+      });
+    }
   }
 
   /** A gap that the client was told of, in this or an earlier life of the page. */
   private excused({ device, scope }: Page, offset: number): boolean {
     return (device.gaps.get(scope) ?? []).some(({ from, to }) => offset >= from && offset <= to);
-  }
-
-  /** Given to the same device under an earlier identity. */
-  private otherLife(page: Page, _offset: number): boolean {
-    return page.resumptions.some(({ outcome }) => outcome === "reset");
   }
 
   /** A server that starts now, from the snapshot and what is left of the log, must come to the same state. */
@@ -637,13 +984,20 @@ const sorted = (state: SessionState): unknown => {
 };
 
 /** What a member and the server must agree on. Offsets of what is hidden from members are not part of it. */
-const comparable = ({ birth, members, floors, sync, ended }: SessionState): unknown => ({
+const comparable = ({ birth, members, floors, sync, activities, ended }: SessionState, member: MemberId): unknown => ({
   birth,
   members: [...members.values()]
     .filter(({ presence }) => presence !== "gone")
     .map(({ id, user, roles, presence }) => ({ id, user, roles, presence }))
     .sort(byId),
   floors: [...floors].filter(([, { holders, queue }]) => holders.length + queue.length > 0).sort(),
-  sync,
+  sync: {
+    ...sync,
+    // Who has confirmed is told to who set the point.
+    points: sync.points.map(({ waiting, need, ...point }) =>
+      point.by === member ? { ...point, waiting, need } : point,
+    ),
+  },
+  activities: [...activities.values()].sort((a, b) => a.id - b.id),
   ended,
 });

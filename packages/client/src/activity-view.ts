@@ -39,6 +39,8 @@ export interface ActivityView {
   readonly heir?: MemberId;
   /** Whom it concerns; absent: everybody. */
   readonly to?: readonly MemberId[];
+  /** Those of them who want no part in it, or have left. */
+  readonly declined?: readonly MemberId[];
   /** From here it would go on if it were resumed. */
   readonly confirmed: ActivityPoint | null;
   /** Points that wait for confirmation, oldest first. */
@@ -73,7 +75,7 @@ export const isHere = ({ status, holder }: ActivityState, { self }: Sight): bool
   status === "running" && holder !== null && holder === self();
 
 export const activityView = (activity: ActivityState, sight: Sight): ActivityView => {
-  const { id, name, kind, status, by, user, holder, heir, to, confirmed, points, data, result } = activity;
+  const { id, name, kind, status, by, user, holder, heir, to, declined, confirmed, points, data, result } = activity;
   const { local } = sight;
   return {
     id,
@@ -90,6 +92,7 @@ export const activityView = (activity: ActivityState, sight: Sight): ActivityVie
     since: local(activity.since),
     ...(heir === undefined ? {} : { heir }),
     ...(to === undefined ? {} : { to }),
+    ...(declined === undefined ? {} : { declined }),
     ...(data === undefined ? {} : { data: fromPayload(data) }),
     ...(result === undefined ? {} : { result: fromPayload(result) }),
     ...(activity.expiresAt === undefined ? {} : { expiresAt: local(activity.expiresAt) }),

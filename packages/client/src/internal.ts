@@ -1,6 +1,7 @@
 /** What the simulated world and the devtools need: the engine without its rim. No promise of stability. */
 
+export type { RestoredFrom } from "./engine/delivery.ts";
 export { Engine, type EngineEffects, type EngineOptions, type Resumption } from "./engine/engine.ts";
-export type { Settle } from "./engine/outbox.ts";
+export type { Outgoing, Settle } from "./engine/outbox.ts";
 export { backoff, Pulse } from "./engine/pulse.ts";
 export { readRecord, type Transaction } from "./engine/record.ts";

@@ -267,12 +267,12 @@ export class Session<Events extends object = AnyEvents> {
     this.sync = new SyncPoints({
       ...this.seam,
       payload: (value) => this.payload(value),
-      generation: () => this.engine.generation,
+      under: () => this.engine.under(),
       keepsState: checkpoint !== undefined,
       sharing: () => this.engine.features.includes("transfers"),
       stateAt: (offset) => this.engine.stateAt(offset),
       goBackTo: (kept) => this.engine.goBackTo(kept),
-      share: (point, state) => void this.share(point, state),
+      share: (point, state) => this.share(point, state),
       fetch: (point) => this.fetchState(point),
     });
     this.dialog = new Dialog({
@@ -661,12 +661,30 @@ export class Session<Events extends object = AnyEvents> {
     return { promise, queued, settle: settle as Settle };
   }
 
-  /** Puts the app's state at a point on the server. */
-  private async share(_point: Offset, _state: unknown): Promise<void> {}
+  /** Puts the app's state at a point on the server. That it could not be done stops nothing. */
+  private share(point: Offset, state: unknown): void {
+    this.transfers.putState(point, state).catch((cause: unknown) => {
+      // A point that has become void in the meantime needs no state.
+      const error = cause instanceof RostrumError ? cause : new RostrumError("USAGE", String(cause), {}, { cause });
+      if (error.code !== "SYNC_UNKNOWN" && error.code !== "CLOSED") this.tell("warning", error);
+    });
+  }
 
-  /** Gets the app's state at a point from the server. */
-  private async fetchState(_point: SyncPoint): Promise<{ readonly value: unknown } | undefined> {
-    return undefined;
+  /** Gets the app's state at a point from the server; `undefined`: none is shared there. */
+  private async fetchState({ serial, state }: SyncPoint): Promise<{ readonly value: unknown } | undefined> {
+    if (state === undefined) return undefined;
+    try {
+      return { value: await this.transfers.getState(state) };
+    } catch (cause) {
+      throw cause instanceof RostrumError
+        ? cause
+        : new RostrumError(
+            "STATE_MISSING",
+            `The state at sync point ${serial} could not be read: ${String(cause)}.`,
+            { serial },
+            { cause },
+          );
+    }
   }
 
   private tell<K extends keyof SessionEvents>(event: K, ...args: Parameters<SessionEvents[K]>): void {
@@ -781,6 +799,7 @@ export class Session<Events extends object = AnyEvents> {
     )
       this.show();
     if (phase.kind === "closed" && before.phase !== "closed") this.over(phase.error);
+    if (phase.kind === "closed" && this.engine.isOver && !this.finished) this.finish(phase.error);
   }
 
   private shownControl: Offset = -1;
@@ -815,12 +834,17 @@ export class Session<Events extends object = AnyEvents> {
     for (const floor of this.floors.values()) floor.close(error);
     this.dialog.close(error);
     this.sync.close(error);
-    this.activities.close(error);
     this.tell("closed", error);
-    if (this.engine.isOver) {
-      this.host.gone(this as Session<never>);
-      this.keeping?.release();
-    }
+  }
+
+  private finished = false;
+
+  /** Nothing brings it back: unlike what has only been stopped by an error, and may be tried again. */
+  private finish(error: RostrumError): void {
+    this.finished = true;
+    this.activities.close(error);
+    this.host.gone(this as Session<never>);
+    this.keeping?.release();
   }
 }
 

@@ -52,8 +52,8 @@ interface SyncHost {
   readonly state: () => SessionState;
   readonly submit: (command: MemberCommand) => Promise<Stored>;
   readonly payload: (value: unknown) => unknown;
-  /** In which the app's state is. */
-  readonly generation: () => number;
+  /** The generation in which the app's state is. */
+  readonly under: () => { readonly generation?: number };
   readonly keepsState: boolean;
   /** Whether the server keeps states. */
   readonly sharing: () => boolean;
@@ -135,6 +135,7 @@ export class SyncPoints {
     return this.host.submit({
       type: "sync-confirm",
       serial: this.serialOf(point),
+      ...this.host.under(),
       ...(data === undefined ? {} : { data: this.host.payload(data) }),
     });
   }
@@ -166,7 +167,7 @@ export class SyncPoints {
    * told, all go back to the last confirmed point, this member is put out, or the session ends.
    */
   async exception(reason: string): Promise<Stored> {
-    return this.host.submit({ type: "exception", reason: reason.slice(0, 500), ...this.generation() });
+    return this.host.submit({ type: "exception", reason: reason.slice(0, 500), ...this.host.under() });
   }
 
   /**
@@ -223,7 +224,7 @@ export class SyncPoints {
   // ---- inside ----
 
   private async put(command: MemberCommand, share: boolean): Promise<SyncPoint> {
-    const { offset } = await this.host.submit({ ...command, ...this.generation() } as MemberCommand);
+    const { offset } = await this.host.submit({ ...command, ...this.host.under() } as MemberCommand);
     if (share && this.host.keepsState && this.host.sharing()) {
       this.toShare.add(offset);
       if (this.reachedEarly.has(offset)) this.reached(offset);
@@ -243,13 +244,8 @@ export class SyncPoints {
       kind,
       ...(serial === undefined ? {} : { serial }),
       ...(reason === undefined || reason === "" ? {} : { reason: reason.slice(0, 500) }),
-      ...this.generation(),
+      ...this.host.under(),
     });
-  }
-
-  private generation(): { generation?: number } {
-    const generation = this.host.generation();
-    return generation === 0 ? {} : { generation };
   }
 
   private described({ name, data }: PointOptions): { name?: string; data?: unknown } {

@@ -42,8 +42,9 @@ export interface TransferView {
   readonly digest?: string;
   /** Absent: everybody. */
   readonly to?: readonly MemberId[];
-  /** Of those, who does not have all of it yet. */
+  /** Of those, who does not have all of it yet, and who wants none of it or has left. */
   readonly waiting?: readonly MemberId[];
+  readonly declined?: readonly MemberId[];
   /** When it is given up or removed, milliseconds since 1970 by this device's clock. */
   readonly expiresAt?: number;
 }
@@ -142,7 +143,7 @@ export const saidOf = (activity: ActivityState): Pick<TransferView, "type" | "si
 };
 
 export const transferView = (activity: ActivityState, sight: Sight): TransferView => {
-  const { id, name, status, by, user, holder, to, waiting, expiresAt } = activity;
+  const { id, name, status, by, user, holder, to, waiting, declined, expiresAt } = activity;
   const digest = (activity.result as TransferPoint | undefined)?.digest;
   return {
     id,
@@ -158,6 +159,7 @@ export const transferView = (activity: ActivityState, sight: Sight): TransferVie
     ...(digest === undefined ? {} : { digest }),
     ...(to === undefined ? {} : { to }),
     ...(waiting === undefined ? {} : { waiting }),
+    ...(declined === undefined ? {} : { declined }),
     ...(expiresAt === undefined ? {} : { expiresAt: sight.local(expiresAt) }),
   };
 };

@@ -52,7 +52,7 @@ export class Transfers implements Observable<readonly TransferView[]>, Follower 
 
   /**
    * Sends bytes to members of the session, or to all of it, present and future. They run beside the session, so messages are
-   * not held up, and a drop costs at most what follows the last sync point (4 MiB by default). In this page it goes on by
+   * not held up, and a drop costs at most what follows the last sync point (8 MiB by default). In this page it goes on by
    * itself; after a reload see `resume`.
    *
    * @example
@@ -85,6 +85,16 @@ export class Transfers implements Observable<readonly TransferView[]>, Follower 
   // ---- for the session ----
 
   /** @internal */
+  async putState(point: Offset, state: unknown): Promise<void> {
+    return (await this.load()).putState(point, state);
+  }
+
+  /** @internal */
+  async getState(activity: Offset): Promise<unknown> {
+    return (await this.load()).getState(activity);
+  }
+
+  /** @internal */
   happened(entry: ActivityEntry, now: ActivityState | undefined): void {
     this.porter?.happened(entry, now);
   }
@@ -92,7 +102,10 @@ export class Transfers implements Observable<readonly TransferView[]>, Follower 
   /** @internal */
   update(): void {
     const { activities } = this.host.state();
-    for (const id of this.sending.keys()) if (!activities.has(id)) this.sending.delete(id);
+    for (const [id, { progress }] of this.sending) {
+      const { state } = progress.get();
+      if (!activities.has(id) && (state === "done" || state === "failed")) this.sending.delete(id);
+    }
     this.view.changed();
     this.carry();
   }
@@ -127,7 +140,8 @@ export class Transfers implements Observable<readonly TransferView[]>, Follower 
     if (wanted) this.load().catch(() => {});
   }
 
-  private load(): Promise<Porter> {
+  /** @internal What carries bytes, also those of other kinds of activities. */
+  load(): Promise<Porter> {
     this.loading ??= import("./transfers/index.ts").then(
       ({ Porter }) => {
         const porter = new Porter({ ...this.host, waits: (activity) => void this.take(activity) });

@@ -145,6 +145,7 @@ const byMember = (to: Deciding, from: FromMember, command: MemberCommand): reado
       requireMay(to.state, member, "major");
       break;
     case "sync-confirm":
+    case "exception":
       requireMay(to.state, member, "confirm");
       break;
     case "resynchronize":

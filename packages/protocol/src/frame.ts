@@ -18,12 +18,14 @@ export const wireEvent = "rostrum";
 export const versions: readonly number[] = [1];
 
 /** Optional parts that this code offers; a session's set is the intersection (X.215: functional units). */
-export const features: readonly string[] = ["volatile", "floors", "sync", "dialog", "activities"];
+export const features: readonly string[] = ["volatile", "floors", "sync", "dialog", "activities", "transfers"];
 
 /** A position in one life of a log. */
 export interface Cursor {
   readonly birth: string;
   readonly offset: Offset;
+  /** Up to here the log was known once, if that is further: the client has gone back since. */
+  readonly seen?: Offset;
   /** The last epochs of the log as it is known here, oldest first: they tell a log that was restored from a lost one. */
   readonly epochs?: readonly Epoch[];
 }
@@ -318,6 +320,8 @@ export interface ContinueFrame {
   readonly activity: Offset;
   readonly at: number;
   readonly upTo: number;
+  /** Largest piece that is welcome at present. */
+  readonly piece?: number;
 }
 
 /** Bytes that were asked for by `fetch`. `end`: there are no more. */

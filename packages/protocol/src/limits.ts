@@ -29,5 +29,5 @@ export const defaultLimits: Limits = {
   windowBytes: 524_288,
   creditEntries: 2_000,
   chunkBytes: 262_144,
-  laneBytes: 4_194_304,
+  laneBytes: 8_388_608,
 };

@@ -330,6 +330,7 @@ const cursor = (value: unknown): Cursor => {
   return {
     birth: text(from, "birth", 64),
     offset: whole(from, "offset"),
+    ...optional(from, "seen", () => whole(from, "seen")),
     ...optional(from, "epochs", () =>
       list(from, "epochs", toldEpochs).map((each) => {
         const epoch = fields(each, "epoch");

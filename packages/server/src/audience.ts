@@ -200,10 +200,10 @@ export class Audience<C> {
   ): { readonly outcome: Outcome; readonly start: Offset } {
     const lowest = this.first - 1;
     if (cursor === undefined) return { outcome: { kind: "joined" }, start: this.historyStart(history, state) };
-    const { birth, offset: from, epochs = [] } = cursor;
+    const { birth, offset: from, seen = 0, epochs = [] } = cursor;
     if (birth !== state.birth)
       return { outcome: { kind: "reset", why: "birth" }, start: this.historyStart(history, state) };
-    const fork = forkOf(state.epochs, state.head, from, epochs);
+    const fork = forkOf(state.epochs, state.head, Math.max(from, seen), epochs);
     if (fork !== undefined)
       return { outcome: { kind: "reset", why: "fork", fork }, start: this.historyStart(history, state) };
     if (resume?.member === member) {
@@ -279,10 +279,10 @@ export class Audience<C> {
     });
   }
 
-  /** Lets one connection go. */
+  /** Lets one connection go. One whose member has just left is let go with the next flush, when it has been told why. */
   drop(connection: C, error: RostrumError): void {
     const listener = this.listeners.get(connection);
-    if (listener !== undefined) this.close(listener, error);
+    if (listener !== undefined && !this.leaving.some(([each]) => each === listener)) this.close(listener, error);
   }
 
   /** Forgets a connection. Answers whose it was. */

@@ -47,6 +47,8 @@ export class Gateway {
   private readonly perUser = new Map<UserId, number>();
   private draining: { readonly until: number; readonly spread: number } | undefined;
   private readonly undo: () => void;
+  /** What this server has of what the protocol knows. */
+  private readonly offered: readonly string[];
   /** Once the store is open. */
   private ready: Hosts | undefined;
 
@@ -63,6 +65,7 @@ export class Gateway {
     );
     const connect = (socket: Socket): void => this.accept(socket);
     nsp.on("connection", connect);
+    this.offered = features.filter((feature) => feature !== "transfers" || settings.blobs !== undefined);
     this.undo = () => void nsp.off("connection", connect);
     for (const socket of nsp.sockets.values()) this.accept(socket);
   }
@@ -172,6 +175,7 @@ export class Gateway {
     }
     switch (frame.type) {
       case "commands":
+        this.ready?.transfers?.traffic.seen();
         if (!place.pace.take(frame)) {
           const { windowCommands } = this.settings.limits;
           this.shut(
@@ -230,7 +234,7 @@ export class Gateway {
         ),
       );
     }
-    const missing = frame.required.find((feature) => !features.includes(feature));
+    const missing = frame.required.find((feature) => !this.offered.includes(feature));
     if (missing !== undefined) {
       return refuse(
         new RostrumError("FEATURE_MISSING", `The client needs "${missing}", which this server does not have.`, {
@@ -257,7 +261,7 @@ export class Gateway {
       reauthTimer: undefined,
       user: userId(""),
       limits: this.settings.limits,
-      features: features.filter((feature) => frame.features.includes(feature)),
+      features: this.offered.filter((feature) => frame.features.includes(feature)),
       version,
       pace: new Pace(1, 1, 0, () => {}),
     };

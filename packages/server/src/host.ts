@@ -443,7 +443,8 @@ export class Host<C> {
       if (this.state.head === 0) this.submit({ from: null, command: { type: "tick" } }, () => this.attach(arrival));
       else this.attach(arrival);
     }
-    this.resume();
+    // Who came with a token newer than the log has us reading on already.
+    if (this.phase === "idle") this.resume();
     this.setAlarm();
   }
 
@@ -596,7 +597,7 @@ export class Host<C> {
     this.saving = true;
     const { head, at } = this.state;
     const marks = [...this.marks, { offset: head, at, bytes: this.bytes }];
-    const below = trimLine(marks, this.options.retention, this.effects.now());
+    const below = this.trimLine(marks);
     const kept = marks.filter((mark) => mark.offset >= below - 1);
     this.effects.snapshot({ state: toRecord(this.state), marks: kept }, (error) => {
       this.saving = false;
@@ -613,6 +614,22 @@ export class Host<C> {
       }
       done();
     });
+  }
+
+  /**
+   * The state that newcomers take up is of no use without what came after it: so the log is not cut above it, until that is
+   * twice what is to be kept.
+   */
+  private trimLine(marks: readonly Mark[]): Offset {
+    const { retention } = this.options;
+    const now = this.effects.now();
+    const line = trimLine(marks, retention, now);
+    const shared = this.state.sync.points.findLast(({ state, status }) => state !== undefined && status !== "void");
+    if (shared === undefined || line <= shared.offset + 1) return line;
+    const { count, bytes, age } = retention;
+    return trimLine(marks, { count: 2 * count, bytes: 2 * bytes, age: 2 * age }, now) <= shared.offset + 1
+      ? shared.offset + 1
+      : line;
   }
 
   /** The store's answer is unknown: forget everything, let the members come back to a host that loads anew. */

@@ -72,9 +72,16 @@ export class Hosts {
     readonly transferListeners: Set<TransferListener>,
     private readonly onFailure: (session: SessionId, error: RostrumError) => void,
   ) {
-    const { chairs, chairWithin, blobs, limits, transferBytes } = settings;
+    const { chairs, chairWithin, blobs, limits, transferBytes, beside } = settings;
     if (blobs !== undefined)
-      this.transfers = new Transfers({ blobs, limits, bytes: transferBytes, secret, listeners: transferListeners });
+      this.transfers = new Transfers({
+        blobs,
+        limits,
+        beside,
+        bytes: transferBytes,
+        secret,
+        listeners: transferListeners,
+      });
     this.chair = new AutoChair({
       chairOf: Object.values(chairs).every((chair) => chair === undefined)
         ? undefined

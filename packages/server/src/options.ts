@@ -32,6 +32,7 @@ import type { BlobStore } from "./blobs.ts";
 import type { FloorChair } from "./floors/auto-chair.ts";
 import { defaultRetention, type Retention } from "./retention.ts";
 import type { Store } from "./store.ts";
+import { defaultBeside, type Room } from "./transfers/traffic.ts";
 
 /** Who somebody is, as the app sees it. */
 export interface Identity {
@@ -67,6 +68,11 @@ export interface SessionsOptions {
    * Without either, transfers are refused with FEATURE_MISSING.
    */
   readonly blobs?: BlobStore;
+  /**
+   * Largest piece, and most bytes under way, of each transfer while somebody uses a session on this server, so that messages do
+   * not wait; in quiet `limits.chunkBytes` and `limits.laneBytes` hold. Default 65,536 and 524,288.
+   */
+  readonly transferBeside?: Partial<Room>;
   /** Bytes of uploads in memory at once, over all sessions; who exceeds it waits. Default 64 MiB. */
   readonly transferBytes?: number;
   /**
@@ -134,6 +140,7 @@ export interface Settings {
   readonly chairWithin: number;
   readonly store: Store;
   readonly blobs: BlobStore | undefined;
+  readonly beside: Room;
   readonly transferBytes: number;
   readonly config: SessionConfig;
   readonly limits: Limits;
@@ -214,6 +221,7 @@ export const settle = (options: SessionsOptions): Settings => {
   return {
     store: options.store,
     blobs: options.blobs ?? options.store.blobs,
+    beside: { ...defaultBeside, ...options.transferBeside },
     transferBytes,
     config,
     chairs,

@@ -62,10 +62,16 @@ export class Checkpoints {
     this.gone.add(key);
   }
 
-  /** Lets go of what nobody can go back to, and of the oldest if there are too many; never of the base's or the newest. */
-  tidy({ base, points }: Sync): void {
+  /**
+   * Lets go of what nobody can go back to, and of the oldest if there are too many; never of the newest, of the base's, of a
+   * major point's that may become the base, nor of those to which the app has still to go back: what it is told may be ahead
+   * of what it has done.
+   */
+  tidy({ base, points }: Sync, returns: ReadonlySet<Offset>): void {
     const valid = new Set(points.flatMap(({ offset, status }) => (status === "void" ? [] : [offset])));
-    const spare = [...this.points.keys()].filter((offset) => offset !== base.offset && offset !== this.newest?.offset);
+    const major = points.find(({ kind, status }) => kind === "major" && status === "open")?.offset;
+    const kept = new Set([...returns, base.offset, this.newest?.offset, major]);
+    const spare = [...this.points.keys()].filter((offset) => !kept.has(offset));
     const useless = spare.filter((offset) => !valid.has(offset) || offset < base.offset);
     const useful = spare.filter((offset) => valid.has(offset) && offset > base.offset).sort((a, b) => b - a);
     for (const offset of [...useless, ...useful.slice(this.most)]) this.drop(offset);
@@ -91,7 +97,8 @@ export class Checkpoints {
   }
 
   clear(): readonly Key[] {
-    const keys = [...this.points.keys()].map(pointKey);
+    // What was let go a moment ago is still on the disk.
+    const keys: readonly Key[] = [...[...this.points.keys()].map(pointKey), ...this.gone];
     this.newest = this.newestKey = undefined;
     this.points.clear();
     this.fresh.clear();

@@ -8,8 +8,10 @@ import {
   isVoid,
   lastOffset,
   type Offset,
+  type Resync,
   type Resynchronized,
   type SessionState,
+  type Sync,
   type SyncPoint,
 } from "@rostrum/protocol";
 import { Checkpoints } from "./checkpoints.ts";
@@ -46,7 +48,11 @@ type Step =
       readonly replayed: boolean;
     }
   /** Takes the state up that is shared at a point. */
-  | { readonly kind: "take-up"; readonly point: SyncPoint; readonly life: number };
+  | { readonly kind: "take-up"; readonly point: SyncPoint; readonly life: number }
+  /** The session went back without this client: the app does so now. */
+  | { readonly kind: "missed"; readonly entry: Resynchronized; readonly least: Offset; readonly life: number }
+  /** A state to which the app returns when the handler that was at work has finished. */
+  | { readonly kind: "restore"; readonly state: unknown; readonly life: number };
 
 export class Delivery {
   readonly checkpoints: Checkpoints;
@@ -57,7 +63,8 @@ export class Delivery {
   private steps: Step[] = [];
   private running = false;
   private handling = false;
-  private life = 0;
+  /** Goes up whenever what was given before counts no more. */
+  life = 0;
   /** The app's state before it was given anything. */
   private pristine: Checkpoint | undefined;
   /** Up to here entries are known, though they come again. */
@@ -106,21 +113,56 @@ export class Delivery {
     );
   }
 
-  get isEmpty(): boolean {
-    return this.steps.length === 0;
+  /** The point whose shared state is to be taken up. */
+  get awaited(): Offset | undefined {
+    const step = this.steps.find(({ kind, life }) => kind === "take-up" && life === this.life);
+    return step?.kind === "take-up" ? step.point.offset : undefined;
   }
 
   /** Whether the app's state is that of the cursor: nothing is under way, nothing is to be given again. */
   get isSettled(): boolean {
-    const [first] = this.steps;
-    return !this.handling && first?.kind !== "take-up" && !(first?.kind === "entry" && first.replayed);
+    if (this.handling) return false;
+    for (const step of this.steps) {
+      if (step.life !== this.life) continue;
+      if (step.kind === "restore") return false;
+      if (step.kind === "entry") return !step.replayed;
+    }
+    return true;
+  }
+
+  /**
+   * The last resynchronization up to an offset that the app has missed, and that does not wait here; and how far back the
+   * earlier ones that it has missed went.
+   */
+  missed({ resyncs }: Sync, upTo: Offset): { readonly last: Resync; readonly least: Offset } | undefined {
+    const waiting = new Set(this.pending.map(({ offset }) => offset));
+    const all = resyncs.filter(
+      ({ offset, generation }) =>
+        generation > this.generation && offset <= upTo && !waiting.has(offset) && !this.isReplayed(offset),
+    );
+    const newest = all.at(-1);
+    if (newest === undefined) return undefined;
+    // A set takes nothing back: what one before it did counts.
+    const back = all.filter(({ kind }) => kind !== "set");
+    const last = { ...(back.at(-1) ?? newest), generation: newest.generation };
+    return { last, least: Math.min(...back.map(({ to }) => to)) };
+  }
+
+  private isReplayed(offset: Offset): boolean {
+    return this.steps.some((step) => step.kind === "entry" && step.replayed && step.entry.offset === offset);
   }
 
   /** The log from here on is another one: what waits is void. The app begins from nothing. */
   startAnew(at: Offset): void {
     this.drop(at);
     this.checkpoints.forgetAfter(-1);
-    if (this.pristine !== undefined) this.effects.restore(this.pristine.state);
+    if (this.pristine !== undefined) this.restore(this.pristine.state);
+  }
+
+  /** At once, or when a handler has finished that is still changing the state which is left. */
+  private restore(state: unknown): void {
+    if (this.handling) this.steps.push({ kind: "restore", state, life: this.life });
+    else this.effects.restore(state);
   }
 
   /** Goes back to a state that is kept; what comes after it comes again. */
@@ -129,7 +171,7 @@ export class Delivery {
     this.known = known;
     this.generation = checkpoint.generation;
     this.checkpoints.goBackTo(checkpoint);
-    this.effects.restore(checkpoint.state);
+    this.restore(checkpoint.state);
   }
 
   private drop(at: Offset): void {
@@ -140,19 +182,36 @@ export class Delivery {
 
   /** Takes a shared state up before anything else; what lies before it need not be given. */
   takeUp(point: SyncPoint): void {
-    this.steps.unshift({ kind: "take-up", point, life: this.life });
+    this.putFirst({ kind: "take-up", point, life: this.life });
   }
 
   /** The app has missed how all went back: it does so now, before anything else. */
-  goBackWith(entry: Resynchronized): void {
-    this.steps.unshift({ kind: "entry", entry, life: this.life, replayed: true });
+  goBackWith(entry: Resynchronized, least: Offset): void {
+    this.putFirst({ kind: "missed", entry, least, life: this.life });
+  }
+
+  /** Before everything else of this life, but for the state from which it begins. */
+  private putFirst(step: Step): void {
+    const begun = this.steps.findLastIndex(({ kind, life }) => kind === "restore" && life === this.life);
+    this.steps.splice(begun + 1, 0, step);
   }
 
   /** Keeps the app's state as it is now. */
   save(atPoint = false): void {
     const { processed: offset, generation } = this;
     this.checkpoints.save({ offset, generation, state: this.effects.checkpoint() }, atPoint);
-    this.checkpoints.tidy(this.state().sync);
+    this.checkpoints.tidy(this.state().sync, this.returns);
+  }
+
+  /** Where the app has still to go back to; what comes after that may say that nobody goes there any more. */
+  private get returns(): ReadonlySet<Offset> {
+    const returns = new Set<Offset>();
+    for (const step of this.steps) {
+      if (step.life !== this.life || (step.kind !== "entry" && step.kind !== "missed")) continue;
+      if (step.entry.type === "resynchronized") returns.add(step.entry.to);
+      if (step.kind === "missed") returns.add(step.least);
+    }
+    return returns;
   }
 
   /** Runs handlers until one has to be waited for. */
@@ -182,6 +241,11 @@ export class Delivery {
   private give(step: Step, done: () => void): void {
     if (step.life !== this.life) return done();
     if (step.kind === "take-up") return this.fetch(step.point, done);
+    if (step.kind === "missed") return this.goBackLate(step.entry, step.least, done);
+    if (step.kind === "restore") {
+      this.effects.restore(step.state);
+      return done();
+    }
     const { entry, replayed } = step;
     const { sync } = this.state();
     if (entry.type === "messages" && isVoid(sync, entry.offset)) return done();
@@ -193,7 +257,7 @@ export class Delivery {
     // A state that has been gone back to may have put others before it.
     const at = this.steps.indexOf(step);
     if (at >= 0) this.steps.splice(at, 1);
-    if (step.life !== this.life || step.kind === "take-up" || step.replayed) return this.handled(undefined);
+    if (step.life !== this.life || step.kind !== "entry" || step.replayed) return this.handled(undefined);
     this.processed = Math.max(this.processed, lastOffset(step.entry));
     this.handled(step.entry);
   }
@@ -202,25 +266,52 @@ export class Delivery {
   private fetch(point: SyncPoint, done: () => void): void {
     const { life } = this;
     this.effects.fetchState(point, (state) => {
-      if (life !== this.life || state === undefined) return done();
+      if (life !== this.life) return done();
+      const { sync } = this.state();
+      // While it was under way the session may have gone back behind it.
+      const isValid = sync.points.some(({ offset, status }) => offset === point.offset && status !== "void");
+      if (state === undefined || !isValid) return done();
       this.effects.restore(state.value);
-      this.steps = this.steps.filter((step) => step.kind !== "entry" || lastOffset(step.entry) > point.offset);
-      this.processed = Math.max(this.processed, point.offset);
-      this.generation = this.state().sync.generation;
-      this.checkpoints.save(
-        { offset: this.processed, generation: this.generation, state: this.effects.checkpoint() },
-        true,
-      );
+      this.generation = Math.max(this.generation, generationAt(sync, point.offset));
+      this.goOnFrom(point.offset, true);
       done();
     });
   }
 
+  /** The app's state is that of an offset which the cursor may not have come to. */
+  private goOnFrom(offset: Offset, atPoint: boolean): void {
+    this.steps = this.steps.filter((step) => step.kind !== "entry" || lastOffset(step.entry) > offset);
+    this.processed = Math.max(this.processed, offset);
+    this.checkpoints.save(
+      { offset: this.processed, generation: this.generation, state: this.effects.checkpoint() },
+      atPoint,
+    );
+  }
+
+  /** `least`: what it has missed before went back to there, so a state of then holds nothing that is void either. */
+  private goBackLate(entry: Resynchronized, least: Offset, done: () => void): void {
+    const { life } = this;
+    this.resynchronize(
+      { ...entry, to: this.isAtHand(entry) ? entry.to : Math.min(entry.to, least) },
+      (from, to = 0) => {
+        // What comes before the place is in the state already; on the disk it has to be as well, as the entry never comes.
+        if (life === this.life && this.options.keepsState) this.goOnFrom(from === "none" ? 0 : to, false);
+        done();
+      },
+    );
+  }
+
+  private isAtHand({ kind, to }: Resynchronized): boolean {
+    if (kind === "set" || to === 0 || this.checkpoints.at(to) !== undefined) return true;
+    return this.state().sync.points.some(({ offset, state }) => offset === to && state !== undefined);
+  }
+
   /** The app goes back with all others; what it sends from here on belongs to the new generation. */
-  private resynchronize(entry: Resynchronized, done: () => void): void {
+  private resynchronize(entry: Resynchronized, done: (from?: RestoredFrom, to?: Offset) => void): void {
     const finish = (from: RestoredFrom): void => {
       this.generation = entry.generation;
       this.effects.wentBack(entry, from);
-      done();
+      done(from, entry.to);
     };
     // A newcomer's state was never in what is void.
     if (entry.generation <= this.generation) return done();
@@ -240,6 +331,12 @@ export class Delivery {
     });
   }
 }
+
+/** How often the session had been resynchronized at an offset. */
+const generationAt = ({ generation, resyncs }: Sync, at: Offset): number => {
+  const before = resyncs.findLast(({ offset }) => offset < at);
+  return before?.generation ?? (resyncs[0]?.generation ?? generation + 1) - 1;
+};
 
 /** The part of an entry that lies after an offset. */
 export const entryAfter = (entry: Entry, offset: Offset): Entry => {

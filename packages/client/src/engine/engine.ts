@@ -18,6 +18,7 @@ import {
   type History,
   type Item,
   isControl,
+  isVoid,
   type Limits,
   lastOffset,
   type MemberCommand,
@@ -135,7 +136,6 @@ export type Phase =
       readonly from: Offset;
       readonly resent: number;
       readonly reclaimed: number;
-      readonly unsaved: Gap | undefined;
       /** The checkpoint from which the app goes on, in a log that was restored. */
       readonly back: Checkpoint | undefined;
       replayed: number;
@@ -157,6 +157,8 @@ export class Engine {
   readonly outbox: Outbox = new Outbox();
   /** Told up to here. */
   received: Offset = 0;
+  /** Told up to here once, in the present log: the app may have gone back alone since. */
+  private seen: Offset = 0;
   private instance: string;
   private token: string | undefined;
   private birth: string | undefined;
@@ -165,6 +167,7 @@ export class Engine {
   /** What the server said when it did not know us any more. */
   private disowned: RostrumError | undefined;
   private gap: Gap | undefined;
+  private unsaved: Gap | undefined;
   private nextSeq: Seq = 1;
   private reserved: Seq = reserveStep;
   /** Seqs below this are reserved on disk: a page that dies after sending one will not use it again. */
@@ -249,15 +252,20 @@ export class Engine {
     this.token = meta.token;
     this.birth = meta.birth;
     this.received = meta.received;
+    this.seen = Math.max(meta.seen ?? 0, meta.received);
     if (view !== undefined) this.state = fromRecord(view);
     this.gap = meta.gap;
+    this.unsaved = meta.unsaved;
     this.secured.dropped = meta.dropped;
+    this.restated = meta.restated;
     const last = outbox.at(-1);
     this.nextSeq = Math.max(meta.reserved, last === undefined ? 1 : last.seq + 1);
     this.reserved = this.nextSeq + reserveStep;
     for (const { seq } of early) this.outbox.settle(seq);
     this.shelf.forgetCommands();
-    for (const { seq, command, offset } of this.shelf.load(kept)) {
+    for (const { seq, command: said, offset } of this.shelf.load(kept)) {
+      const command =
+        this.restated !== undefined && seq < this.restated.below ? madeIn(said, this.restated.generation) : said;
       const bytes = command.type === "messages" ? measure(command.items, this.limits.depth + 2) : 0;
       if (offset !== undefined) {
         this.secured.keep({ seq, offset, command, bytes });
@@ -266,8 +274,21 @@ export class Engine {
       this.outbox.add({ seq, command, bytes, sentAt: -Infinity, settle: undefined });
       this.tell(this.tenure.foresee(command));
     }
-    for (const { command, bytes, settle } of early) this.enqueue(command, bytes, settle);
     this.delivery.begin(kept);
+    // It was made before the app had any state: it belongs to what it has now.
+    for (const { command, bytes, settle } of early)
+      this.enqueue(madeIn(command, this.delivery.generation), bytes, settle);
+    this.goBackIfMissed(this.received);
+    const awaited = this.state.sync.points.find(({ offset, state }) => offset === meta.awaited && state !== undefined);
+    if (awaited !== undefined) this.delivery.takeUp(awaited);
+  }
+
+  /** The app has missed how the session went back, up to an offset. */
+  private goBackIfMissed(upTo: Offset): void {
+    const missed = this.delivery.missed(this.state.sync, upTo);
+    if (missed === undefined) return;
+    const { last, least } = missed;
+    this.delivery.goBackWith({ ...last, type: "resynchronized", at: this.state.at, by: null }, least);
   }
 
   /** There is a connection. */
@@ -350,14 +371,13 @@ export class Engine {
    */
   message(item: Item, to: readonly MemberId[] | undefined, bytes: number, settle: Settle): Seq {
     const fence = this.tenure.fenceFor(item[0], { state: this.state, self: this.member });
-    const { generation } = this.delivery;
     return this.submit(
       {
         type: "messages",
         items: [item],
         ...(to === undefined ? {} : { to }),
         ...(fence === undefined ? {} : { fence }),
-        ...(generation === 0 ? {} : { generation }),
+        ...this.under(),
       },
       bytes,
       settle,
@@ -448,9 +468,10 @@ export class Engine {
     this.effects.changed();
   }
 
-  /** The generation in which the app's state is. Commands that depend on it say so. */
-  get generation(): number {
-    return this.delivery.generation;
+  /** The generation in which the app's state is, as the commands say it that depend on it. */
+  under(): { readonly generation?: number } {
+    const { generation } = this.delivery;
+    return generation === 0 ? {} : { generation };
   }
 
   /** What a second connection shows to speak for this member; `undefined` while there is none. */
@@ -507,7 +528,7 @@ export class Engine {
             : { resume: { member: this.member, token: this.token } }),
           ...(this.birth === undefined
             ? {}
-            : { cursor: { birth: this.birth, offset: this.received, epochs: this.epochs } }),
+            : { cursor: { birth: this.birth, offset: this.received, seen: this.seen, epochs: this.epochs } }),
           ...(history === undefined ? {} : { history }),
         },
       ]);
@@ -515,9 +536,9 @@ export class Engine {
     this.effects.changed();
   }
 
-  /** The last epochs of the log, as far as it was told here. */
+  /** The last epochs of the log as it is known here, by what was told or by the view. */
   private get epochs(): SessionState["epochs"] {
-    return this.state.epochs.filter(({ from }) => from <= this.received).slice(-toldEpochs);
+    return this.state.epochs.filter(({ from }) => from <= this.seen).slice(-toldEpochs);
   }
 
   private opened(frame: OpenedFrame): void {
@@ -535,7 +556,14 @@ export class Engine {
     const from = outcome.kind === "joined" ? frame.start : this.received;
     const other = this.member !== frame.member;
     const fresh = this.birth === undefined;
-    const reclaimed = this.reclaim(frame, other, view.sync.generation);
+    const { generation } = view.sync;
+    const fork = forkIn(outcome);
+    // What was made before there was any state belongs to the first that there is.
+    if (fresh && generation > 0) this.restate(generation, () => false);
+    if (fork !== undefined) this.restate(generation, (command) => isOfLost(command, fork));
+    const reclaimed = this.reclaim(frame, other, generation);
+    this.secured.without((offset) => isVoid(view.sync, offset));
+    this.secured.upTo(securedIn(view.sync));
     const back = this.placeOf(frame, fresh);
     if (other) this.born = view.members.get(frame.member)?.changed ?? 0;
     this.birth = frame.birth;
@@ -544,6 +572,7 @@ export class Engine {
     this.limits = frame.limits;
     this.features = frame.features;
     this.received = frame.start;
+    this.seen = fork === undefined ? Math.max(this.seen, view.head, frame.start) : view.head;
     this.credited = frame.start;
     this.nextSeq = Math.max(this.nextSeq, frame.seq + 1);
     // Kept until the app has been told: the page may die before that.
@@ -552,7 +581,7 @@ export class Engine {
     this.tokenOnDisk = false;
     this.tenure.opened(this.openedWith, frame.head, frame.at);
     const resent = this.outbox.rewind(frame.seq);
-    this.phase = { kind: "catching-up", opened: frame, from, resent, replayed: 0, back, ...reclaimed };
+    this.phase = { kind: "catching-up", opened: frame, from, resent, replayed: 0, back, reclaimed };
     this.shelf.touch();
   }
 
@@ -564,6 +593,7 @@ export class Engine {
     const anew = outcome.kind === "reset" && (outcome.why !== "member-unknown" || this.birth !== birth);
     if (anew) {
       this.tell(this.tenure.begunAnew());
+      this.confirmed = unconfirmed;
       const { checkpoints } = this.delivery;
       const fork = outcome.why === "fork" ? (outcome.fork ?? 0) : -1;
       checkpoints.forgetAfter(fork);
@@ -589,15 +619,14 @@ export class Engine {
     if (outcome.kind === "joined" || (outcome.kind === "reset" && outcome.why !== "member-unknown")) {
       this.delivery.generation = sync.generation;
     } else {
-      const missed = sync.resyncs.findLast(({ offset }) => offset <= ("gap" in outcome ? (outcome.gap?.to ?? 0) : 0));
-      if (missed !== undefined)
-        this.delivery.goBackWith({ ...missed, type: "resynchronized", at: this.state.at, by: null });
+      this.goBackIfMissed("gap" in outcome ? (outcome.gap?.to ?? 0) : 0);
     }
     const shared = this.options.keepsState
       ? sync.points.findLast(({ state, status }) => state !== undefined && status !== "void")
       : undefined;
-    const behind = outcome.kind === "snapshot" ? outcome.gap.to : start;
-    if (shared !== undefined && shared.offset >= behind && shared.offset > this.processed) this.delivery.takeUp(shared);
+    // Of what the app has, it needs no state that is older.
+    const has = outcome.kind === "snapshot" ? Math.max(outcome.gap.to, this.processed + 1) : start;
+    if (shared !== undefined && shared.offset >= has) this.delivery.takeUp(shared);
     this.afterEntries();
   }
 
@@ -605,32 +634,47 @@ export class Engine {
    * What the server had stored and has no more is sent again, under the seqs it had: so it is there once, whether it was lost
    * or only said to be.
    */
-  private reclaim(
-    frame: OpenedFrame,
-    other: boolean,
-    generation: number,
-  ): { readonly reclaimed: number; readonly unsaved: Gap | undefined } {
-    const { outcome } = frame;
-    const fork =
-      outcome.kind !== "reset" || outcome.why === "member-unknown"
-        ? undefined
-        : outcome.why === "fork"
-          ? (outcome.fork ?? 0)
-          : 0;
+  private reclaim(frame: OpenedFrame, other: boolean, generation: number): number {
+    const fork = forkIn(frame.outcome);
     if (this.disowned !== undefined && (fork === undefined || this.born === 0 || this.born <= fork))
       this.giveUpSent(this.disowned);
     this.disowned = undefined;
-    if (fork === undefined && other) return { reclaimed: 0, unsaved: undefined };
-    const lost = this.secured.lost(other ? ({ offset }) => offset > (fork ?? 0) : ({ seq }) => seq > frame.seq);
-    if (fork !== undefined && other) this.secured.clear((seq) => void this.shelf.decided(seq));
+    if (fork === undefined && other) return 0;
+    const { born } = this;
+    // The seqs tell what a member has stored since it is one; behind a fork all is lost, unless it was sent again already.
+    const lost = this.secured.lost(({ seq, offset }) =>
+      fork === undefined ? seq > frame.seq && offset > born : offset > fork && (other || seq > frame.seq),
+    );
     if (lost.length > 0) {
       this.shelf.lost(lost.map(({ seq }) => seq));
       this.outbox.takeBack(lost.map((message) => again(message, generation)));
     }
-    const { dropped } = this.secured;
-    const unsaved = fork !== undefined && dropped > fork ? { from: fork + 1, to: dropped } : undefined;
-    if (fork !== undefined) this.secured.dropped = 0;
-    return { reclaimed: lost.length, unsaved };
+    const to = fork === undefined ? undefined : this.secured.forked(fork);
+    // Kept until the app has been told: there may be another fork before that.
+    if (fork !== undefined && to !== undefined) {
+      const from = Math.min(fork + 1, this.unsaved?.from ?? Infinity);
+      this.unsaved = { from, to: Math.max(to, this.unsaved?.to ?? 0) };
+    }
+    return lost.length;
+  }
+
+  /** See `restate`. */
+  private restated: Meta["restated"];
+
+  /**
+   * What waits here was made of a log, or of no log, that is not the one to which it is sent. Messages and points go there all
+   * the same, under its generation; what names something that is not in it comes back to the app.
+   */
+  private restate(generation: number, isOfLost: (command: MemberCommand) => boolean): void {
+    this.restated = { below: this.nextSeq, generation };
+    for (const { seq, command } of this.outbox.all()) {
+      if (!isOfLost(command)) {
+        this.outbox.change(seq, madeIn(command, generation));
+        continue;
+      }
+      const message = "The log that this refers to was lost, and an older copy took its place; nothing was done.";
+      this.refuse(seq, new RostrumError("RESYNCHRONIZED", message, { current: generation }));
+    }
   }
 
   /** The token is on disk: only then may the server be told that it arrived, which makes the one before useless. */
@@ -638,7 +682,8 @@ export class Engine {
 
   private shut({ error: wire, retryAfter }: ClosedFrame): void {
     const error = fromWire(wire);
-    if (this.releasing && (error.code === "MEMBER_UNKNOWN" || error.code === "CLOSED")) {
+    const isSent = this.outbox.all().some(({ command, sentAt }) => command.type === "release" && sentAt !== undefined);
+    if (this.releasing && isSent && (error.code === "MEMBER_UNKNOWN" || error.code === "CLOSED")) {
       // The answer to the release was lost, not the release.
       return this.end(new RostrumError("CLOSED", "The session was released."), true);
     }
@@ -647,7 +692,9 @@ export class Engine {
       this.open();
       return;
     }
-    if (error.code === "SESSION_ENDED") return this.end(error);
+    // The server says `CLOSED` to who has left, or was put out, before it has been told so by the log.
+    if (error.code === "SESSION_ENDED" || error.code === "CLOSED")
+      return this.end(error, error.details["how"] === "released", false);
     // A late open of a connection that we had given up took the member over. Our token is newer, so we take it back; if
     // somebody else really has the member, the server says so.
     if (!error.retryable && error.code !== "REPLACED") return this.stop(error);
@@ -716,9 +763,9 @@ export class Engine {
     const foldable = news.filter((entry) => entry.offset > before);
     if (foldable.length > 0) this.state = foldAll(this.state, foldable);
     this.received = upTo;
+    this.seen = Math.max(this.seen, upTo);
     for (const entry of foldable) {
       if (!isControl(entry)) continue;
-      this.secure(entry);
       this.tenure.folded(entry, this.member);
       this.effects.folded(entry);
     }
@@ -729,7 +776,11 @@ export class Engine {
         for (let index = 0; index < span(entry); index += 1) {
           const stored = { offset: entry.offset + index, at: entry.at };
           const outgoing = this.settled(entry.seq + index, stored.offset);
-          if (outgoing === undefined) continue;
+          if (outgoing === undefined) {
+            if (this.secured.moved(entry.seq + index, stored.offset))
+              this.shelf.stored(entry.seq + index, stored.offset);
+            continue;
+          }
           this.decided(outgoing.command);
           outgoing.settle?.stored(stored);
         }
@@ -739,6 +790,8 @@ export class Engine {
       if (this.options.keepsState && entry.type === "messages")
         this.tailBytes += measure(entry.items, this.limits.depth + 2);
     }
+    // What is settled by an entry may have come before it in the same frame.
+    for (const entry of foldable) this.secure(entry);
     this.shelf.touch();
     if (this.tenure.isDue(this.state)) this.review();
     this.afterEntries();
@@ -787,7 +840,9 @@ export class Engine {
   private report(): void {
     const { phase } = this;
     if (phase.kind !== "catching-up") return;
-    const { opened, from, replayed, resent, reclaimed, unsaved } = phase;
+    const { opened, from, replayed, resent, reclaimed } = phase;
+    const { unsaved } = this;
+    this.unsaved = undefined;
     const { outcome } = opened;
     this.effects.resumed({
       outcome: outcome.kind,
@@ -804,13 +859,9 @@ export class Engine {
 
   /** A confirmed major point secures what is before it; what a resynchronization voids is not to come again. */
   private secure(entry: Entry): void {
-    const { points } = this.state.sync;
-    if (entry.type === "sync-settled" && entry.outcome === "confirmed") {
-      const point = points.findLast(({ serial, status }) => serial === entry.serial && status === "confirmed");
-      if (point?.kind === "major") this.secured.upTo(point.offset);
-    } else if (entry.type === "resynchronized" && entry.kind !== "set") {
-      this.secured.without({ after: entry.to, before: entry.offset });
-    }
+    const { sync } = this.state;
+    if (entry.type === "sync-settled" && entry.outcome === "confirmed") this.secured.upTo(securedIn(sync));
+    else if (entry.type === "resynchronized") this.secured.without((offset) => isVoid(sync, offset));
   }
 
   /** Runs handlers one entry after the other; the cursor follows them. */
@@ -859,31 +910,41 @@ export class Engine {
     );
   }
 
-  /** The last confirmation that was sent. */
-  private confirmed: { readonly birth: string; readonly offset: Offset } = { birth: "", offset: 0 };
+  /** The last confirmation that was sent, and in which generation: in another it has to be sent again. */
+  private confirmed: { readonly generation: number; readonly offset: Offset } = unconfirmed;
 
   /**
    * Confirms the last point that the handlers have come to and that waits for us, and with it all before it. Where the app's
    * state is kept, it is confirmed when it is on the disk.
    */
   private confirmProcessed(): void {
-    const { member, birth = "" } = this;
+    const { member } = this;
     if (!this.options.confirms || member === undefined || this.phase.kind !== "live" || this.releasing) return;
     const upTo = this.options.keepsState && this.persistent ? this.checkpointOnDisk : this.processed;
-    const point = this.state.sync.points.findLast(
-      ({ offset, waiting }) => offset <= upTo && waiting?.includes(member) === true,
-    );
-    if (point === undefined || (this.confirmed.birth === birth && this.confirmed.offset >= point.offset)) return;
-    this.confirmed = { birth, offset: point.offset };
+    const { points, generation } = this.state.sync;
+    const point = points.findLast(({ offset, waiting }) => offset <= upTo && waiting?.includes(member) === true);
+    const { confirmed } = this;
+    if (point === undefined || (confirmed.generation === generation && confirmed.offset >= point.offset)) return;
+    this.confirmed = { generation, offset: point.offset };
+    const command: MemberCommand = {
+      type: "sync-confirm",
+      serial: point.serial,
+      ...(generation === 0 ? {} : { generation }),
+    };
     try {
-      this.submit({ type: "sync-confirm", serial: point.serial }, 64, { queued: noted, stored: noted, refused: noted });
+      this.submit(command, 64, { queued: noted, stored: noted, refused: noted });
     } catch {
       // No room in the outbox: the next point confirms this one too.
-      this.confirmed = { birth: "", offset: 0 };
+      this.confirmed = unconfirmed;
     }
   }
 
-  private checkpointOnDisk: Offset = 0;
+  /** Up to where the disk has the app's state, as it goes on now. */
+  private get checkpointOnDisk(): Offset {
+    return this.written.life === this.delivery.life ? this.written.offset : 0;
+  }
+
+  private written: { readonly life: number; readonly offset: Offset } = { life: 0, offset: 0 };
 
   // ---- going out ----
 
@@ -955,25 +1016,26 @@ export class Engine {
     return this.over;
   }
 
-  /** It is over, for good. `released`: as it was asked for. */
-  private end(error: RostrumError, released = false): void {
+  /**
+   * It is over, for good. `released`: as it was asked for. `told`: the log has told everything up to there, so that what it did
+   * not tell of was not stored.
+   */
+  private end(error: RostrumError, released = false, told = !released): void {
     if (this.over) return;
     this.over = true;
     this.phase = { kind: "closed", error };
     // A release comes after everything else, so all that was sent has been decided; only the answers are lost.
     const unknown = (seq: Seq): RostrumError =>
-      new RostrumError(
-        "OUTCOME_UNKNOWN",
-        `The answer to command ${seq} was lost; the session was released after it was decided.`,
-        { seq },
-      );
+      new RostrumError("OUTCOME_UNKNOWN", `The answer to command ${seq} was lost, as the session was over first.`, {
+        seq,
+      });
     for (const { seq, command, sentAt, settle } of this.outbox.all()) {
       this.settled(seq);
       if (released && command.type === "release") {
         settle?.stored({ offset: this.received, at: this.state.at });
         continue;
       }
-      const why = released && sentAt !== undefined ? unknown(seq) : error;
+      const why = !told && sentAt !== undefined ? unknown(seq) : error;
       settle?.refused(why);
       this.effects.refused(why, command);
     }
@@ -986,6 +1048,8 @@ export class Engine {
   }
 
   private ended = false;
+  /** Nothing of it is kept any more; a handler that finishes late must not bring something back. */
+  private wiped = false;
 
   // ---- floors ----
 
@@ -1049,9 +1113,10 @@ export class Engine {
   /** Writes what has changed as one transaction; what changes meanwhile goes into the next. */
   private persist(): void {
     if (this.committing || !this.loaded) return;
+    if (this.ended && this.wiped) return;
     if (this.ended) {
       this.shelf.wipe();
-      this.ended = false;
+      this.wiped = true;
     } else if (this.phase.kind === "closed" && this.shelf.isClean) return;
     const refusals = this.untold;
     this.untold = [];
@@ -1066,7 +1131,7 @@ export class Engine {
     if (writing === undefined) return tell();
     this.committing = true;
     const { reserved, token } = this;
-    const checkpoint = this.delivery.checkpoints.latest?.offset ?? 0;
+    const written = { life: this.delivery.life, offset: this.delivery.checkpoints.latest?.offset ?? 0 };
     this.effects.commit(writing.transaction, (error) => {
       this.committing = false;
       if (error !== undefined && this.persistent) {
@@ -1078,7 +1143,7 @@ export class Engine {
       if (token === this.token && token !== undefined) this.tokenOnDisk = true;
       if (this.persistent) for (const { settle } of writing.queued) settle?.queued();
       tell();
-      this.checkpointOnDisk = checkpoint;
+      this.written = written;
       this.confirmProcessed();
       this.flush();
       this.credit();
@@ -1095,11 +1160,15 @@ export class Engine {
       token: this.token,
       birth: this.birth,
       received: this.received,
+      seen: this.seen,
       processed: this.processed,
-      generation: this.generation,
+      generation: this.delivery.generation,
       checkpoint: this.delivery.checkpoints.key,
       dropped: this.secured.dropped,
+      awaited: this.delivery.awaited,
+      restated: this.restated,
       gap: this.gap,
+      unsaved: this.unsaved,
       reserved: this.reserved,
     };
   }
@@ -1107,11 +1176,43 @@ export class Engine {
 
 const noted = (): void => {};
 
+const unconfirmed = { generation: -1, offset: 0 } as const;
+
+/** What both logs have in common, if this is another one than the client has seen. */
+const forkIn = (outcome: Outcome): Offset | undefined => {
+  if (outcome.kind !== "reset" || outcome.why === "member-unknown") return undefined;
+  return outcome.why === "fork" ? (outcome.fork ?? 0) : 0;
+};
+
+/** What is before this is secured. */
+const securedIn = ({ points }: SessionState["sync"]): Offset =>
+  points.findLast(({ kind, status }) => kind === "major" && status === "confirmed")?.offset ?? 0;
+
+/** Whether a command names something that is behind the fork, so that it means nothing, or another thing, in the log that is. */
+const isOfLost = (command: MemberCommand, fork: Offset): boolean => {
+  if ("activity" in command) return command.activity > fork || ("run" in command && command.run > fork);
+  if ("proposal" in command) return command.proposal > fork;
+  if (command.type === "activity-start") return (command.point ?? 0) > fork;
+  return command.type === "sync-confirm" || command.type === "resynchronize";
+};
+
+/** The command as if it had been made in this generation. */
+const madeIn = (command: MemberCommand, generation: number): MemberCommand => {
+  switch (command.type) {
+    case "messages":
+    case "sync-minor":
+    case "sync-major":
+    case "exception":
+      return generation === (command.generation ?? 0) ? command : { ...command, generation };
+    default:
+      return command;
+  }
+};
+
 /** It is sent under the generation that the log has now: the one under which it was sent first may be lost as well. */
 const again = ({ seq, command, bytes }: Unsecured, generation: number): Outgoing => ({
   seq,
-  command:
-    command.type === "messages" && generation !== (command.generation ?? 0) ? { ...command, generation } : command,
+  command: madeIn(command, generation),
   bytes,
   sentAt: -Infinity,
   settle: undefined,

@@ -64,6 +64,15 @@ export class Outbox {
     this.unsent = [...this.open.values()];
   }
 
+  /** It is to be sent otherwise than it was taken. */
+  change(seq: Seq, command: MemberCommand): void {
+    const outgoing = this.open.get(seq);
+    if (outgoing === undefined || outgoing.command === command) return;
+    const changed = { ...outgoing, command };
+    this.open.set(seq, changed);
+    this.unsent = this.unsent.map((each) => (each.seq === seq ? changed : each));
+  }
+
   get(seq: Seq): Outgoing | undefined {
     return this.open.get(seq);
   }

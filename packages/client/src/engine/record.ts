@@ -34,13 +34,21 @@ export interface Meta {
   readonly birth: string | undefined;
   /** Told by the server up to here. */
   readonly received: Offset;
+  /** Told up to here once: further than `received`, if the app has gone back alone. */
+  readonly seen: Offset;
   /** The handlers have run up to here, and this was the generation then. */
   readonly processed: Offset;
   readonly generation: number;
   /** Where the newest checkpoint lies. */
   readonly checkpoint: Key | undefined;
+  /** The point whose shared state the app has still to take up. */
+  readonly awaited: Offset | undefined;
+  /** Commands with lower seqs are sent under this generation, whatever they say: see `Engine.restate`. */
+  readonly restated: { readonly below: Seq; readonly generation: number } | undefined;
   /** What the log no longer had and the app has not been told of yet. */
   readonly gap: Gap | undefined;
+  /** What may be lost of what was let go here, which the app has not been told yet. */
+  readonly unsaved: Gap | undefined;
   /** The highest offset of an own message that is no longer kept for sending again. */
   readonly dropped: Offset;
   /** Seqs below this may have been used, even if the outbox does not show them. */

@@ -47,6 +47,11 @@ export class Shelf {
     this.tailKeys = [...tailKeys];
     for (const filed of outboxKeys) this.commands.add(filed);
     for (const filed of ackKeys) {
+      // A later note replaces an earlier one, whose list may have been waiting for just this.
+      for (const seq of filed.seqs) {
+        const older = this.notesFiled.close(seq);
+        if (older !== undefined) this.removals.push(older.key);
+      }
       this.notesFiled.add(filed);
       this.noteLists = Math.max(this.noteLists, Number(filed.key.slice(-16)) + 1);
     }

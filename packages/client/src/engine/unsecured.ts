@@ -3,7 +3,7 @@
  * back, so nothing before it has to be kept). Should the server lose them, they are sent again under the seqs they had.
  */
 
-import type { MemberCommand, Offset, Seq, VoidRange } from "@rostrum/protocol";
+import type { MemberCommand, Offset, Seq } from "@rostrum/protocol";
 
 export interface Unsecured {
   readonly seq: Seq;
@@ -51,13 +51,28 @@ export class Secured {
   }
 
   /** What was taken back is not to come again. */
-  without({ after, before }: VoidRange): void {
+  without(isVoid: (offset: Offset) => boolean): void {
     for (const message of this.open.values()) {
-      if (message.offset <= after || message.offset >= before) continue;
+      if (!isVoid(message.offset)) continue;
       this.open.delete(message.seq);
       this.bytes -= message.bytes;
       this.release(message.seq);
     }
+  }
+
+  /** It is stored, but elsewhere than it was. Answers whether it is kept. */
+  moved(seq: Seq, offset: Offset): boolean {
+    const message = this.open.get(seq);
+    if (message === undefined || message.offset === offset) return false;
+    this.open.set(seq, { ...message, offset });
+    return true;
+  }
+
+  /** The log behind an offset is lost: what was let go there may be lost with it. Answers how far that reaches. */
+  forked(after: Offset): Offset | undefined {
+    const { dropped } = this;
+    this.dropped = Math.min(dropped, after);
+    return dropped > after ? dropped : undefined;
   }
 
   /** Takes out what the server has lost, in the order of the seqs: it is to be sent again. */
@@ -68,12 +83,5 @@ export class Secured {
       this.bytes -= bytes;
     }
     return lost;
-  }
-
-  /** None of them is to be kept any more. */
-  clear(done: (seq: Seq) => void): void {
-    for (const seq of this.open.keys()) done(seq);
-    this.open.clear();
-    this.bytes = 0;
   }
 }

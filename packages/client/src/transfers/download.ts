@@ -118,9 +118,8 @@ class Download implements LaneUser {
     clearTimeout(this.timer);
     const { session } = this.host;
     const { activity, received: at } = this;
-    // Nobody reads it any more.
-    if (!this.ended && this.limits !== undefined)
-      this.host.lane.send({ type: "fetch", session, activity, at, upTo: at });
+    // Nobody reads it any more. Said also at its end: what is asked for next begins anew, and is not more of this.
+    if (this.limits !== undefined) this.host.lane.send({ type: "fetch", session, activity, at, upTo: at });
     this.hooks.flowing?.(false);
   }
 

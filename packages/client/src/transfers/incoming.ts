@@ -101,8 +101,10 @@ export class Incoming implements IncomingTransfer {
   }
 
   decline(reason?: string): Promise<void> {
+    const { to, declined = [] } = this.track.state ?? {};
+    const self = this.host.self();
     // Of what is for everybody, nobody in particular is waited for.
-    if (this.track.state?.to === undefined) return Promise.resolve();
+    if (to === undefined || (self !== undefined && declined.includes(self))) return Promise.resolve();
     return awaited(
       this.host
         .submit({

@@ -39,8 +39,8 @@ export interface LaneUser {
   readonly activity: Offset;
   /** There is a lane (again): say what is wanted. */
   opened(limits: Limits): void;
-  /** `continue`: taken up to `at`, more may come up to `upTo`. */
-  proceed?(at: number, upTo: number): void;
+  /** `continue`: taken up to `at`, more may come up to `upTo`, in pieces no larger than that. */
+  proceed?(at: number, upTo: number, piece: number | undefined): void;
   bytes?(at: number, bytes: Uint8Array, end: boolean): void;
   /** It goes no further on this lane. */
   refused(error: RostrumError): void;
@@ -148,7 +148,7 @@ export class Lane {
         break;
       case "continue":
         this.attempts = 0;
-        for (const user of this.of(frame.activity)) user.proceed?.(frame.at, frame.upTo);
+        for (const user of this.of(frame.activity)) user.proceed?.(frame.at, frame.upTo, frame.piece);
         break;
       case "bytes":
         this.attempts = 0;

@@ -15,7 +15,9 @@ import type { IncomingTransfer } from "../transfer-view.ts";
 import { Incoming } from "./incoming.ts";
 import { Lane, type LaneHost } from "./lane.ts";
 import { type Errand, Outgoing, type OutgoingHost, type Shown } from "./outgoing.ts";
+import { getState, putState } from "./states.ts";
 import { Track } from "./track.ts";
+import { turn } from "./turn.ts";
 
 export interface PorterHost extends Sight, LaneHost {
   readonly state: () => SessionState;
@@ -44,6 +46,7 @@ export class Porter {
   private wasLive = false;
   private everLive = false;
   private closed: RostrumError | undefined;
+  private readonly over = new AbortController();
 
   constructor(private readonly host: PorterHost) {
     this.lane = new Lane(host);
@@ -52,6 +55,7 @@ export class Porter {
       porter: host,
       lane: this.lane,
       self: () => host.self(),
+      interval: () => host.state().config.activities.interval,
       track: (id) => this.track(id),
       live: (signal) => this.live(signal),
       letGo: (id) => this.letting.get(id),
@@ -68,11 +72,24 @@ export class Porter {
     return outgoing;
   }
 
+  /** Puts the app's state at a sync point on the server. */
+  putState(point: Offset, state: unknown): Promise<void> {
+    return putState({ upload: this.means, submit: this.host.submit }, point, state, this.over.signal);
+  }
+
+  /** Gets the app's state that an activity holds. */
+  getState(activity: Offset): Promise<unknown> {
+    return getState({ upload: this.means, submit: this.host.submit }, activity, this.over.signal);
+  }
+
   // ---- for the session ----
 
   happened(entry: ActivityEntry, now: ActivityState | undefined): void {
     const id = entry.type === "activity-started" ? entry.offset : entry.activity;
     this.tracks.get(id)?.happened(entry, now);
+    // One that an earlier life of the page began, and that was only now sent, has nobody here.
+    if (entry.type === "activity-started" && entry.kind === "transfer" && entry.by === this.host.self())
+      void turn().then(() => this.adopt(id));
   }
 
   /** The state has changed, or the session has come or gone. */
@@ -104,6 +121,7 @@ export class Porter {
 
   close(error: RostrumError): void {
     this.closed = error;
+    this.over.abort(error);
     for (const outgoing of this.outgoing) outgoing.close(error);
     for (const track of this.tracks.values()) track.fail(error);
     this.outgoing.clear();
@@ -133,13 +151,25 @@ export class Porter {
     for (const activity of this.host.state().activities.values()) {
       if (activity.kind !== "transfer" || activity.status === "ended" || this.claimed.has(activity.id)) continue;
       if (!isMine(activity, this.host)) continue;
-      // An earlier life of this page ran it, and what it was sent from went with that: others may take it up.
-      const orphaned = first && isHere(activity, this.host);
-      if (orphaned) this.let(activity);
-      if ((!orphaned && activity.status !== "interrupted") || this.asked.has(activity.run)) continue;
-      this.asked.add(activity.run);
-      this.host.waits(activity);
+      // An earlier life of this page ran it.
+      if (first && isHere(activity, this.host)) this.adopt(activity.id);
+      else if (activity.status === "interrupted") this.ask(activity);
     }
+  }
+
+  private ask(activity: ActivityState): void {
+    if (this.asked.has(activity.run)) return;
+    this.asked.add(activity.run);
+    this.host.waits(activity);
+  }
+
+  /** What it was sent from went with an earlier life of this page: others may take it up, if the app does not. */
+  private adopt(id: Offset): void {
+    const activity = this.host.state().activities.get(id);
+    if (activity === undefined || this.closed !== undefined || this.claimed.has(id)) return;
+    if (!isHere(activity, this.host)) return;
+    this.let(activity);
+    this.ask(activity);
   }
 
   private let({ id, run }: ActivityState): void {

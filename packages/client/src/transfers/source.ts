@@ -30,20 +30,50 @@ const inMemory = (bytes: Uint8Array): Source => ({
   close: () => {},
 });
 
-const inBlob = (blob: Blob): Source => ({
-  size: blob.size,
-  read: async (at, most) => {
-    if (at >= blob.size) return undefined;
+/** Measured: reading a file by pieces of a quarter of this costs twice the time. */
+const blockBytes = 1_048_576;
+
+/** Reads whole blocks, the next one while the present one is sent. */
+class InBlob implements Source {
+  readonly size: number;
+  private readonly blocks = new Map<number, Promise<Uint8Array>>();
+
+  constructor(private readonly blob: Blob) {
+    this.size = blob.size;
+  }
+
+  async read(at: number, most: number): Promise<Uint8Array | undefined> {
+    if (at >= this.size) return undefined;
+    const start = at - (at % blockBytes);
     try {
-      return new Uint8Array(await blob.slice(at, at + most).arrayBuffer());
+      const block = await this.block(start);
+      if (start + blockBytes < this.size) void this.block(start + blockBytes).catch(() => {});
+      for (const old of this.blocks.keys()) if (old < start || old > start + blockBytes) this.blocks.delete(old);
+      return block.subarray(at - start, at - start + most);
     } catch (cause) {
+      this.blocks.clear();
       // A file was changed or removed on the disk.
       throw unreadable(at, cause);
     }
-  },
-  forget: () => {},
-  close: () => {},
-});
+  }
+
+  forget(): void {}
+
+  close(): void {
+    this.blocks.clear();
+  }
+
+  private block(start: number): Promise<Uint8Array> {
+    const known = this.blocks.get(start);
+    if (known !== undefined) return known;
+    const block = this.blob
+      .slice(start, start + blockBytes)
+      .arrayBuffer()
+      .then((buffer) => new Uint8Array(buffer));
+    this.blocks.set(start, block);
+    return block;
+  }
+}
 
 /** Of what flows by once, the bytes from the last confirmed point on are kept: the server may go back there. */
 class Flowing implements Source {
@@ -112,7 +142,7 @@ class Flowing implements Source {
 
 /** @throws RostrumError USAGE */
 export const sourceOf = (from: TransferSource): Source => {
-  if (from instanceof Blob) return inBlob(from);
+  if (from instanceof Blob) return new InBlob(from);
   if (ArrayBuffer.isView(from)) return inMemory(new Uint8Array(from.buffer, from.byteOffset, from.byteLength));
   if (typeof from === "object" && "getReader" in from) {
     const reader = from.getReader();

@@ -46,24 +46,6 @@ export class Track {
     return () => void this.listeners.delete(listener);
   }
 
-  /** Resolves with what `look` finds, now or after a change. */
-  async until<T>(look: () => T | undefined, signal?: AbortSignal): Promise<T> {
-    for (;;) {
-      signal?.throwIfAborted();
-      const found = look();
-      if (found !== undefined) return found;
-      await new Promise<void>((resolve) => {
-        const done = (): void => {
-          undo();
-          signal?.removeEventListener("abort", done);
-          resolve();
-        };
-        const undo = this.watch(done);
-        signal?.addEventListener("abort", done, { once: true });
-      });
-    }
-  }
-
   happened(entry: ActivityEntry, now: ActivityState | undefined): void {
     this.state = now;
     switch (entry.type) {
@@ -92,8 +74,8 @@ export class Track {
     this.state = state;
     if (state?.status === "ended") {
       this.result ??= state.result as TransferPoint | undefined;
-      const { to = [], waiting = to } = state;
-      for (const id of to) if (!waiting.includes(id)) this.receivers.add(id);
+      const { to = [], waiting = to, declined = [] } = state;
+      for (const id of to) if (!waiting.includes(id) && !declined.includes(id)) this.receivers.add(id);
     }
     if (state === undefined && this.result === undefined) this.failure ??= goneOf(this.id);
     this.tell();

@@ -21,6 +21,8 @@ export interface UploadHooks {
 export interface UploadHost extends Pick<LaneHost, "session"> {
   readonly lane: Lane;
   readonly self: () => string | undefined;
+  /** Bytes between two points of the server. */
+  readonly interval: () => number;
   /** How the activity stands, as entries tell. */
   readonly track: (id: Offset) => Track;
 }
@@ -60,6 +62,8 @@ class Upload implements LaneUser {
   /** The next byte, and where what the server asked for ends; `undefined`: it has not said yet. */
   private at = 0;
   private upTo: number | undefined;
+  /** Largest piece that the server wants at present. */
+  private most = Infinity;
   private finished = false;
   private pumping = false;
   /** The server has asked for more since the pump last looked. */
@@ -108,7 +112,8 @@ class Upload implements LaneUser {
     this.ask();
   }
 
-  proceed(at: number, upTo: number): void {
+  proceed(at: number, upTo: number, piece: number = Infinity): void {
+    this.most = piece;
     // The first answer says where to go on; later ones only how far.
     if (this.upTo === undefined) {
       this.at = at;
@@ -169,6 +174,8 @@ class Upload implements LaneUser {
     if (state?.status !== "running" || state.run !== this.under || state.holder !== this.host.self())
       return this.fail(runOver(this.activity, this.under));
     this.feed.forget(stored);
+    this.asked = true;
+    void this.pump();
   }
 
   /** Sends what may be sent, a piece in each turn of the event loop. */
@@ -189,11 +196,13 @@ class Upload implements LaneUser {
 
   /** Sends one piece. Answers whether there may be more to do. */
   private async step(): Promise<boolean> {
-    const { at, upTo, limits } = this;
-    if (limits === undefined || upTo === undefined || this.finished || this.settle === undefined) return false;
+    const { at, limits } = this;
+    if (limits === undefined || this.upTo === undefined || this.finished || this.settle === undefined) return false;
+    // What a fault costs, and what is kept here of a stream, is bounded: a server may be slow to set its points.
+    const upTo = Math.min(this.upTo, this.track.stored + this.host.interval() + limits.laneBytes);
     if (at >= upTo && at !== this.feed.size) return false;
     // At the end that was announced, the source is asked whether it has more.
-    const piece = await this.feed.read(at, at >= upTo ? 1 : Math.min(limits.chunkBytes, upTo - at));
+    const piece = await this.feed.read(at, at >= upTo ? 1 : Math.min(limits.chunkBytes, this.most, upTo - at));
     // The lane may have been lost meanwhile, or begun anew elsewhere.
     const end = at + (piece?.length ?? 0);
     if (this.upTo === undefined || end > this.upTo || this.at !== at || this.settle === undefined) return true;

@@ -49,7 +49,7 @@ export const hashUpTo = async (
     throw new RostrumError(
       "TRANSFER_DIGEST",
       `The ${bytes} bytes that are stored are not those of the last point: the disk has changed some. The transfer was given up; begin it anew.`,
-      { bytes, expected: digest, found: present },
+      { bytes, received: present, sent: digest },
     );
   }
   return hash;

@@ -37,7 +37,7 @@ export class Credit {
     return this.waiting.length > 0;
   }
 
-  /** `granted` is called once, now or later, with `least` to `wanted` bytes. */
+  /** `granted` is called once, now or later, with all that is wanted, or with as many times `least` as there is room for. */
   ask(claim: Claim, wanted: number, least: number, granted: (bytes: number) => void): void {
     this.waiting.push({ claim, wanted, least: Math.min(least, wanted, this.total), granted });
     this.serve();
@@ -75,7 +75,7 @@ export class Credit {
       const free = this.total - this.used;
       if (first === undefined || free < first.least) return;
       this.waiting.shift();
-      const bytes = Math.min(free, first.wanted);
+      const bytes = free >= first.wanted ? first.wanted : free - (free % first.least);
       this.used += bytes;
       first.claim.held += bytes;
       this.holders.add(first.claim);

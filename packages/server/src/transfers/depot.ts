@@ -5,7 +5,7 @@
 
 import {
   type Activity,
-  audienceIn,
+  concerns,
   type Entry,
   type MemberId,
   type Offset,
@@ -42,6 +42,18 @@ export type TransferListener = (end: TransferEnd) => void | Promise<void>;
 /** Most lanes of one member; the oldest gives way, as it may be a dead connection that nobody has noticed yet. */
 const mostLanes = 4;
 
+/** Calls when the activity has changed; with an error, when it is there no more. */
+export type Changed = (over?: RostrumError) => void;
+
+const aborted = (entry: Extract<Entry, { type: "activity-discarded" | "activity-forgotten" }>): RostrumError => {
+  const { why, reason } = entry.type === "activity-discarded" ? entry : { why: "forgotten", reason: undefined };
+  return new RostrumError(
+    "TRANSFER_ABORTED",
+    `The transfer was given up (${why}), and its bytes were removed. Send it again if it still matters.`,
+    { activity: entry.activity, why, reason: reason ?? null },
+  );
+};
+
 const replaced = (why: string): RostrumError => new RostrumError("REPLACED", why);
 
 const inState = (activity: Activity): number => {
@@ -54,7 +66,7 @@ export class Depot {
   private readonly uploads = new Map<Offset, Upload>();
   /** Uploads that are over and let go of their file. */
   private readonly endings = new Map<Offset, Promise<unknown>>();
-  private readonly followers = new Map<Offset, Set<() => void>>();
+  private readonly followers = new Map<Offset, Set<Changed>>();
   /** Who reads on this server, and needs the bytes though the log does not any more. */
   private readonly holds = new Map<Offset, number>();
   private readonly work = new Set<Promise<unknown>>();
@@ -111,7 +123,7 @@ export class Depot {
       limits: this.means.limits,
       visible: (id) => this.visible(id, member),
       upload: (id) => this.upload(id),
-      source: (id) => ({ blob: this.blob(id), blobs: this.means.blobs, turns: this.means.turns }),
+      source: (id) => ({ ...this.means, blob: this.blob(id) }),
       follow: (id, changed) => this.follow(id, changed),
       closed: () => {
         const left = this.lanes.get(member)?.filter((each) => each !== lane) ?? [];
@@ -173,22 +185,21 @@ export class Depot {
           this.tellEnd(entry.activity);
           break;
         case "activity-discarded":
-        case "activity-forgotten":
-          this.uploads.get(entry.activity)?.halt(
-            new RostrumError("TRANSFER_ABORTED", "The transfer was given up.", {
-              reason: "reason" in entry ? (entry.reason ?? null) : null,
-            }),
-          );
+        case "activity-forgotten": {
+          const over = aborted(entry);
+          this.uploads.get(entry.activity)?.halt(over);
           this.retire(entry.activity);
           this.remove(entry.activity);
+          this.changed(entry.activity, over);
           break;
+        }
         case "ended":
           this.stop(new RostrumError("SESSION_ENDED", "The session has ended, and its transfers with it."));
           this.clear();
           return;
         default:
       }
-      if ("activity" in entry) for (const changed of [...(this.followers.get(entry.activity) ?? [])]) changed();
+      if ("activity" in entry) this.changed(entry.activity);
     }
   }
 
@@ -282,7 +293,7 @@ export class Depot {
   private visible(id: Offset, member?: MemberId): Activity | undefined {
     const activity = this.state.activities.get(id);
     if (activity === undefined || activity.kind === "app" || this.stopped) return undefined;
-    const concerned = member === undefined || audienceIn(this.state, activity)?.includes(member) !== false;
+    const concerned = member === undefined || concerns(this.state, activity, member);
     return concerned ? activity : undefined;
   }
 
@@ -376,7 +387,11 @@ export class Depot {
     for (const lane of this.lanes.get(member) ?? []) if (lane.incarnation < below) lane.end(error);
   }
 
-  private follow(id: Offset, changed: () => void): () => void {
+  private changed(id: Offset, over?: RostrumError): void {
+    for (const changed of [...(this.followers.get(id) ?? [])]) changed(over);
+  }
+
+  private follow(id: Offset, changed: Changed): () => void {
     const set = this.followers.get(id) ?? new Set();
     this.followers.set(id, set.add(changed));
     return () => {

@@ -2,6 +2,7 @@
 
 import { type Activity, type Offset, RostrumError, type SessionId, storedBytes } from "@rostrum/protocol";
 import type { BlobReader, BlobStore } from "../blobs.ts";
+import type { Traffic } from "./traffic.ts";
 import type { Turns } from "./turns.ts";
 
 export interface FetchRim {
@@ -10,7 +11,7 @@ export interface FetchRim {
   readonly blob: string;
   readonly blobs: BlobStore;
   readonly turns: Turns;
-  readonly pieceBytes: number;
+  readonly traffic: Traffic;
   /** As it stands, if it concerns who reads. */
   present(): Activity | undefined;
   /** Resolves when the connection takes more. */
@@ -81,21 +82,11 @@ export class Fetch {
   private async step(): Promise<boolean> {
     const present = this.rim.present();
     if (this.stopped) return false;
-    if (present === undefined) {
-      this.refuse(
-        new RostrumError(
-          "TRANSFER_ABORTED",
-          `The transfer was given up, or is no longer kept; ${this.at} bytes were sent.`,
-          {
-            at: this.at,
-          },
-        ),
-      );
-      return false;
-    }
+    // Why, those who follow it are told.
+    if (present === undefined) return false;
     const stored = storedBytes(present);
     const ended = present.status === "ended";
-    const length = Math.min(stored, this.upTo, this.at + this.rim.pieceBytes) - this.at;
+    const length = Math.min(stored, this.upTo, this.at + this.rim.traffic.room.chunkBytes) - this.at;
     if (ended && this.at > stored) {
       this.refuse(
         new RostrumError("FRAME_INVALID", `Byte ${this.at} was asked for, and the transfer has ${stored}.`, {
@@ -138,7 +129,8 @@ export class Fetch {
     this.rim.over();
   }
 
-  private refuse(error: RostrumError): void {
+  /** It goes no further. */
+  refuse(error: RostrumError): void {
     if (this.stopped) return;
     this.stop();
     this.rim.refused(error);

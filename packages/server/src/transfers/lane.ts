@@ -32,9 +32,9 @@ export interface LaneRim {
   visible(activity: Offset): Activity | undefined;
   upload(activity: Offset): Upload;
   /** What a fetch needs besides its lane. */
-  source(activity: Offset): Pick<FetchRim, "blob" | "blobs" | "turns">;
-  /** Calls when the activity has changed. Returns its undo. */
-  follow(activity: Offset, changed: () => void): () => void;
+  source(activity: Offset): Pick<FetchRim, "blob" | "blobs" | "turns" | "traffic">;
+  /** Calls when the activity has changed; with an error, when it is there no more. Returns its undo. */
+  follow(activity: Offset, changed: (over?: RostrumError) => void): () => void;
   /** It is a lane no more. */
   closed(): void;
 }
@@ -90,7 +90,10 @@ export class Lane implements Carrier {
 
   fetch({ activity, at, upTo }: FetchFrame): void {
     const { laneBytes } = this.rim.limits;
-    if (upTo === at) return this.drop(activity);
+    if (upTo === at) {
+      this.fetched.delete(activity);
+      return this.drop(activity);
+    }
     if (this.rim.visible(activity) === undefined) return this.refused(activity, this.unknown(activity));
     if (upTo < at || upTo - at > laneBytes) {
       this.drop(activity);
@@ -108,13 +111,12 @@ export class Lane implements Carrier {
     this.fetched.delete(activity);
     this.drop(activity);
     if (this.fetches.size >= most) return this.refused(activity, busy("fetches"));
-    const { session, limits, outlet } = this.rim;
+    const { session, outlet } = this.rim;
     const fetch = new Fetch(
       {
         ...this.rim.source(activity),
         session,
         activity,
-        pieceBytes: limits.chunkBytes,
         present: () => this.rim.visible(activity),
         clear: () => outlet.clear(),
         send: (from, bytes, end) =>
@@ -125,15 +127,18 @@ export class Lane implements Carrier {
       at,
       upTo,
     );
-    this.fetches.set(activity, { fetch, unfollow: this.rim.follow(activity, () => fetch.wake()) });
+    this.fetches.set(activity, {
+      fetch,
+      unfollow: this.rim.follow(activity, (over) => (over === undefined ? fetch.wake() : fetch.refuse(over))),
+    });
     fetch.wake();
   }
 
   // ---- as what carries uploads ----
 
-  proceed(activity: Offset, at: number, upTo: number): void {
+  proceed(activity: Offset, at: number, upTo: number, piece: number): void {
     const { outlet, session } = this.rim;
-    outlet.send({ type: "continue", session, activity, at, upTo });
+    outlet.send({ type: "continue", session, activity, at, upTo, piece });
   }
 
   refused(activity: Offset, error: RostrumError): void {
@@ -181,7 +186,7 @@ export class Lane implements Carrier {
   private unknown(activity: Offset): RostrumError {
     return new RostrumError(
       "ACTIVITY_UNKNOWN",
-      `There is no transfer ${activity}: it was given up, is no longer kept, or does not concern you.`,
+      `There is no such transfer (${activity}) under way: it has ended, was given up, is no longer kept, or does not concern you.`,
       { activity },
     );
   }
@@ -189,7 +194,7 @@ export class Lane implements Carrier {
   /** Only who runs it may send its bytes. */
   private refusalOf(id: Offset, run: Offset): RostrumError | undefined {
     const activity = this.rim.visible(id);
-    if (activity === undefined) return this.unknown(id);
+    if (activity === undefined || activity.status === "ended") return this.unknown(id);
     if (activity.status !== "running") {
       return new RostrumError(
         "ACTIVITY_INTERRUPTED",

@@ -75,9 +75,14 @@ export class Progress {
     return undefined;
   }
 
-  /** How many more bytes to ask for, and whether it is time to: not for each chunk, and before the sender has to wait. */
+  /**
+   * How many more bytes to ask for, and whether it is time to: not for each chunk, and before the sender has to wait. In
+   * whole chunks, so that nobody is left with room for a part of one and waits for the rest of it.
+   */
   wants(size: number | undefined, window: number, chunk: number): { readonly bytes: number; readonly due: boolean } {
-    const bytes = Math.max(0, Math.min(this.written + window, size ?? Infinity) - this.upTo);
+    const left = Math.max(0, (size ?? Infinity) - this.upTo);
+    const room = this.written + window - this.upTo;
+    const bytes = Math.min(left, window < chunk ? room : room - (room % chunk));
     return { bytes, due: bytes > 0 && this.owed < Math.max(window / 2, chunk) };
   }
 

@@ -9,6 +9,7 @@ import { Credit } from "./credit.ts";
 import { Depot, type TransferListener } from "./depot.ts";
 import type { Lane } from "./lane.ts";
 import type { Outlet } from "./outlet.ts";
+import { type Room, Traffic } from "./traffic.ts";
 import { Turns } from "./turns.ts";
 
 /** Milliseconds for which an upload may keep others waiting without sending what it was asked for. */
@@ -17,6 +18,8 @@ const patience = 30_000;
 export interface TransfersOptions {
   readonly blobs: BlobStore;
   readonly limits: Limits;
+  /** What transfers may have while people use the sessions. */
+  readonly beside: Room;
   /** Bytes of uploads in memory, over all sessions. */
   readonly bytes: number;
   readonly secret: Uint8Array;
@@ -36,9 +39,11 @@ export class Transfers {
   private readonly stopping = new Set<Depot>();
   private readonly credit: Credit;
   private readonly turns = new Turns();
+  readonly traffic: Traffic;
   private readonly watch: NodeJS.Timeout;
 
   constructor(private readonly options: TransfersOptions) {
+    this.traffic = new Traffic(options.limits, options.beside, () => performance.now());
     this.credit = new Credit(options.bytes, () => performance.now());
     this.watch = setInterval(() => this.credit.reclaim(patience), patience / 3).unref();
   }
@@ -62,8 +67,8 @@ export class Transfers {
   consider(session: SessionId, host: Host<Seat>, entries: readonly Entry[]): void {
     if (entries.length > 0) return this.depots.get(session)?.consider(entries);
     const { blobs, limits, listeners } = this.options;
-    const { credit, turns } = this;
-    const depot = new Depot(session, host, { blobs, limits, credit, turns }, listeners);
+    const { credit, turns, traffic } = this;
+    const depot = new Depot(session, host, { blobs, limits, credit, turns, traffic }, listeners);
     this.depots.set(session, depot);
     depot.begin();
   }

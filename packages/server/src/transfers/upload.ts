@@ -21,12 +21,13 @@ import type { BlobStore, BlobWriter } from "../blobs.ts";
 import { hashUpTo } from "./blob.ts";
 import type { Claim, Credit } from "./credit.ts";
 import { Progress } from "./progress.ts";
+import type { Traffic } from "./traffic.ts";
 import type { Turns } from "./turns.ts";
 
 /** The lane, as what it carries sees it. */
 export interface Carrier {
   /** Bytes are taken up to `at`, and may be sent up to `upTo`. */
-  proceed(activity: Offset, at: number, upTo: number): void;
+  proceed(activity: Offset, at: number, upTo: number, piece: number): void;
   /** It goes no further on this lane. */
   refused(activity: Offset, error: RostrumError): void;
   /** All is done. */
@@ -39,6 +40,7 @@ export interface Means {
   readonly limits: Limits;
   readonly credit: Credit;
   readonly turns: Turns;
+  readonly traffic: Traffic;
 }
 
 /** What an upload needs of its session. */
@@ -277,17 +279,18 @@ export class Upload {
   }
 
   private ask(first = false): void {
-    const { limits, credit } = this.means;
+    const { credit, traffic } = this.means;
     if (this.carrier === undefined || this.asking || this.finishing) return;
-    const { bytes, due } = this.progress.wants(this.info().size, limits.laneBytes, limits.chunkBytes);
+    const { laneBytes, chunkBytes } = traffic.room;
+    const { bytes, due } = this.progress.wants(this.info().size, laneBytes, chunkBytes);
     const proceed = (): void => {
       const { received, written, upTo } = this.progress;
-      this.carrier?.proceed(this.rim.activity, first ? received : written, upTo);
+      this.carrier?.proceed(this.rim.activity, first ? received : written, upTo, chunkBytes);
     };
-    if (first && bytes === 0) return proceed();
+    if (first && bytes <= 0) return proceed();
     if (!first && !due) return;
     this.asking = true;
-    credit.ask(this.claim, bytes, limits.chunkBytes, (granted) => {
+    credit.ask(this.claim, bytes, chunkBytes, (granted) => {
       this.asking = false;
       this.progress.upTo += granted;
       proceed();
@@ -400,7 +403,7 @@ export class Upload {
         new RostrumError(
           "TRANSFER_DIGEST",
           `The transfer was to have ${size} bytes, its sender says it has ${ending.bytes} with SHA-256 ${ending.digest}, and ${received} with ${own} arrived. It was given up: the file changed while it was sent. Begin it anew.`,
-          { size, bytes: ending.bytes, digest: ending.digest, received, found: own },
+          { size, bytes: received, said: ending.bytes, received: own, sent: ending.digest },
         ),
       );
     }
