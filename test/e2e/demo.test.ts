@@ -118,7 +118,8 @@ describe("the demo", () => {
     await synced("Ada");
     await synced("Bob");
     await whole(30);
-    await expect.poll(() => text("Ada", "plain-note"), within).toContain("recovered: false");
+    for (const name of ["Ada", "Bob"])
+      await expect.poll(() => text(name, "plain-note"), within).toContain("recovered: false");
     await shot("killed");
   });
 

@@ -88,6 +88,7 @@ describe("the timeline", () => {
     await say("Ada", "another second");
     await set("Ada", "mark", "again");
     await shows("before the vote: set", "Point 2: void", "again: set");
+    await shot("timeline-back");
     for (const name of ["Ada", "Bob"]) {
       expect(await text(name, "lost")).toBe("0");
       expect(await text(name, "doubled")).toBe("0");
@@ -173,6 +174,38 @@ describe("the timeline", () => {
     await expect.poll(() => text("Ada", "stops-said"), within).toContain("one at a time");
     await network("Bob", "ok");
     await shows("with Bob: confirmed");
+    await network("Bob", "half-open");
+    await set("Ada", "secure", "without Bob");
+    await expect.poll(() => stops("Ada"), within).toEqual(["with Bob: confirmed", "without Bob: unconfirmed"]);
+    expect(await text("Ada", "stops-said")).toContain("secures nothing: Bob had not come so far in time");
+    await network("Bob", "ok");
+    await shows("with Bob: confirmed", "without Bob: unconfirmed");
+    // It secured nothing, so it is gone back behind.
+    await stop("Bob", "with Bob").click();
+    await pane("Bob").getByTestId("back-all").click();
+    await shows("with Bob: confirmed", "without Bob: void");
+  });
+
+  it("takes a newcomer back to a moment before it came, and everybody to the beginning", async () => {
+    await say("Ada", "one");
+    await set("Ada", "mark", "early");
+    await shows("early: set");
+    await expect.poll(() => text("Ada", "stops-said"), within).toContain("is marked");
+    await say("Bob", "two");
+    await says("one", "two");
+    const [own] = await Promise.all([visit.context.waitForEvent("page"), page.getByTestId("another").click()]);
+    const saidThere = (): Promise<readonly string[]> => own.locator("#messages .what").allInnerTexts();
+    await expect.poll(saidThere, within).toEqual(["one", "two"]);
+    expect(await own.locator(".stop .title").allInnerTexts()).toEqual(["Beginning", "early"]);
+    await stop("Bob", "early").click();
+    await pane("Bob").getByTestId("back-all").click();
+    await says("one");
+    await expect.poll(saidThere, within).toEqual(["one"]);
+    await own.locator(".stop[data-kind='beginning']").click();
+    await own.getByTestId("back-all").click();
+    await says();
+    await expect.poll(saidThere, within).toEqual([]);
+    await shows("early: void");
   });
 
   it("tells who was second of two that took everybody back", async () => {
@@ -236,7 +269,6 @@ describe("the timeline", () => {
     for (const colorScheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme });
       expect(await complaints(page)).toEqual([]);
-      await shot(`timeline-${colorScheme}`);
     }
     await page.setViewportSize({ width: 400, height: 860 });
     const widths = await Promise.all(

@@ -3,6 +3,10 @@
 /** Of so many bytes in all, in MB, without the unit. */
 export const mega = (bytes: number): string => (bytes / 1_000_000).toFixed(1);
 
+/** With its unit; little is not called nothing. */
+export const amount = (bytes: number): string =>
+  bytes >= 100_000 ? `${mega(bytes)} MB` : `${Math.ceil(bytes / 1_000)} kB`;
+
 /** Bytes that the seed gives again, on any page. Mulberry32. */
 export const sample = (seed: number, size: number): File => {
   const words = new Uint32Array(Math.ceil(size / 4));

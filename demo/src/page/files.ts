@@ -3,7 +3,7 @@
 import type { Session, TransferSource, TransferView } from "@rostrum/client";
 import { Arrival } from "./arrival.ts";
 import { Bar } from "./bar.ts";
-import { mega, paced, sample } from "./bytes.ts";
+import { amount, mega, paced, sample } from "./bytes.ts";
 import { find, KeyedList, make, perFrame, setText } from "./dom.ts";
 import type { Events } from "./notes.ts";
 import { Sending } from "./sending.ts";
@@ -256,7 +256,9 @@ export class Files {
   private wentOn({ wentOn, size }: Sending): string {
     if (wentOn === undefined) return "";
     const { at, again } = wentOn;
-    return `Went on at ${mega(at)} of ${mega(size)} MB: only ${mega(again)} MB were sent again, ${mega(at)} MB were not.`;
+    const more =
+      again === 0 ? "nothing was sent again" : `only ${amount(again)} were sent again, ${amount(at)} were not`;
+    return `Went on at ${mega(at)} of ${mega(size)} MB: ${more}.`;
   }
 
   private endOf({ digest, receivers }: Sending): string {

@@ -151,7 +151,7 @@ const server = find("server", HTMLSpanElement);
 const look = async (): Promise<void> => {
   const { up, kills } = await state();
   server.dataset["up"] = String(up);
-  server.textContent = `Server ${up ? "up" : "down"}${kills > 0 ? `, killed ${kills} ${kills === 1 ? "time" : "times"}` : ""}`;
+  server.textContent = `Server ${up ? "up" : "down"}${kills > 0 ? `, killed ${kills}×` : ""}`;
 };
 setInterval(() => void look().catch(() => {}), 500);
 await look();

@@ -30,6 +30,8 @@ const sessions = attachSessions(io.of("/rostrum"), {
     air: { capacity: 1, maxHold: 30_000, grace: 8_000 },
   },
   guards: { talk: "mic" },
+  // Who has not come so far by then holds nobody up: a visitor does not wait half a minute to see that either.
+  sync: { confirmWithin: 15_000 },
   // A sync point every half second of a transfer at the demo's pace: what a visitor breaks costs less than that.
   activities: { interval: 2_000_000, fetchWithin: 3_600_000 },
   limits: { members: 50 },
