@@ -9,7 +9,7 @@ import { median } from "./load.ts";
 import { RestoreScene } from "./restore.ts";
 import { syncCost } from "./sync.ts";
 import { SourceFile, type Transferred } from "./transfer.ts";
-import { besideTransfer, rostrumUpload } from "./transfers.ts";
+import { besideTransfer, rostrumUpload, transferMemory } from "./transfers.ts";
 import { tusUpload } from "./tus.ts";
 
 interface Row {
@@ -250,6 +250,13 @@ if (wanted("transfer-latency")) {
     }
     console.log(`${"".padEnd(22)} the transfer beside it: ${median(runs.map(({ rate }) => rate)).toFixed(0)} MB/s`);
   }
+}
+
+if (wanted("transfer-memory")) {
+  await using file = await SourceFile.make(2_147_483_648);
+  const { sender, server, receiver } = await transferMemory(file);
+  for (const [side, grown] of Object.entries({ sender, server, receiver }))
+    add(`transfer-memory-${side}`, "bytes grown at most, for 2 GiB", grown, file.size, "shown");
 }
 
 if (wanted("restore-local", "restore-server")) {

@@ -4,7 +4,8 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { openAsBlob } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { openClient, percentile, sleep, Target } from "./load.ts";
+import type { IncomingTransfer } from "@rostrum/client";
+import { openClient, percentile, reply, sleep, Target } from "./load.ts";
 import { type CutterStats, type SourceFile, startCutter, type Transferred } from "./transfer.ts";
 
 export interface Sent extends Transferred {
@@ -82,20 +83,58 @@ export const besideTransfer = async (
   return { idle, busy, rate: file.size / 1e6 / seconds };
 };
 
-const senderOf = async (
-  url: string,
+/**
+ * By how many bytes each side has grown at most while the file goes from one process through the server to this one, which
+ * reads it as it comes and keeps nothing.
+ */
+export const transferMemory = async (
   file: SourceFile,
-): Promise<AsyncDisposable & { readonly isOver: () => boolean }> => {
+): Promise<{ readonly sender: number; readonly server: number; readonly receiver: number }> => {
+  await using target = await Target.start("durable");
+  const { client, session } = await openClient(target.url, "r", "receiver");
+  const coming = new Promise<IncomingTransfer>((resolve) => {
+    session.on("transfer", (incoming) => {
+      if (incoming.name === "file") resolve(incoming);
+    });
+  });
+  await using sender = await senderOf(target.url, file);
+  const incoming = await coming;
+  globalThis.gc?.();
+  const before = { server: await target.ask({ ask: "memory" }), receiver: process.memoryUsage().rss };
+  const most = { ...before };
+  let bytes = 0;
+  let looked = performance.now();
+  for await (const piece of incoming.stream()) {
+    bytes += piece.length;
+    most.receiver = Math.max(most.receiver, process.memoryUsage().rss);
+    if (performance.now() - looked < 200) continue;
+    most.server = Math.max(most.server, await target.ask({ ask: "rss" }));
+    looked = performance.now();
+  }
+  if (bytes !== file.size) throw new Error(`${bytes} of ${file.size} came`);
+  const grown = await sender.grown;
+  client.close();
+  return { sender: grown, server: most.server - before.server, receiver: most.receiver - before.receiver };
+};
+
+interface Sender extends AsyncDisposable {
+  readonly isOver: () => boolean;
+  /** Bytes by which it had grown at most, when it is done. */
+  readonly grown: Promise<number>;
+}
+
+const senderOf = async (url: string, file: SourceFile): Promise<Sender> => {
   const child = fork(fileURLToPath(new URL("./sender.ts", import.meta.url)), [url, file.path], {
-    execArgv: ["--import", "tsx"],
+    execArgv: ["--expose-gc", "--import", "tsx"],
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
-  await once(child, "message");
+  await reply(child);
   let over = false;
-  child.once("message", () => (over = true));
-  child.once("exit", () => (over = true));
+  const grown = reply(child).then(Number);
+  grown.catch(() => {}).finally(() => (over = true));
   return {
     isOver: () => over,
+    grown,
     [Symbol.asyncDispose]: async () => {
       if (child.exitCode !== null) return;
       const gone = once(child, "exit");

@@ -117,8 +117,8 @@ export class Device {
   readonly profiles = new Map<string, Profile>();
   /** How the pages of a scope came back. */
   readonly resumptions = new Map<string, { readonly life: number; readonly resumption: Resumption }[]>();
-  /** Messages that were handed back to the app, by id. */
-  readonly returned = new Set<string>();
+  /** Messages that were handed back to the app, by id, and with what. */
+  readonly returned = new Map<string, string>();
   /** Points at which the pages of a scope have kept their state, in this life of the log. */
   readonly reached = new Map<string, { readonly life: number; readonly offsets: Set<Offset> }>();
   /** Points that the pages of a scope set out to confirm: `life offset`. */
@@ -329,7 +329,8 @@ export class Page {
         folded: () => {},
         refused: (error, command) => {
           this.returned.push({ error, command });
-          if (command.type === "messages") for (const [, id] of command.items) device.returned.add(String(id));
+          if (command.type === "messages")
+            for (const [, id] of command.items) device.returned.set(String(id), error.code);
         },
         newInstance: () => `i${scheduler.between(0, 1e9)}`,
       },

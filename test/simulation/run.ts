@@ -1,7 +1,7 @@
 /** npm run simulate -- --seeds 10000 [--from N] | --seed N | --sabotage; [--with sabotage] [--world sync|loss|activity] */
 
 import { parseArgs } from "node:util";
-import { type Sabotage, sabotages, type WorldKind } from "./sabotage.ts";
+import { type Sabotage, sabotages, type WorldKind, worldOf } from "./sabotage.ts";
 import { play } from "./world.ts";
 
 const { values } = parseArgs({
@@ -25,7 +25,9 @@ const hunt = (
 ): { readonly played: number; readonly caught: string | undefined; readonly seed: number } => {
   for (let seed = from; seed < from + most; seed += 1) {
     const { violations } = play(seed, sabotage);
-    if (violations.length > 0) return { played: seed - from + 1, caught: violations[0], seed };
+    // What shows without the sabotage as well does not count.
+    const counts = violations.length > 0 && play(seed, "none", false, worldOf[sabotage]).violations.length === 0;
+    if (counts) return { played: seed - from + 1, caught: violations[0], seed };
   }
   return { played: most, caught: undefined, seed: 0 };
 };

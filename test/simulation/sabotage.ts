@@ -57,7 +57,6 @@ export const sabotages = {
   "no-epochs": "a client does not tell which log it knows",
   "forget-how-far-it-was": "a client that went back alone does not tell how far it had been",
   "two-runs": "who ran an activity before may still act on it",
-  "resume-what-runs": "an activity is taken from who is at it",
   "view-of-everything": "newcomers see private activities",
   "state-of-another-point": "the shared state is that of another point",
 } as const;
@@ -166,7 +165,6 @@ export const worldOf: { readonly [S in Sabotage]?: WorldKind } = {
   "no-epochs": "loss",
   "forget-how-far-it-was": "loss",
   "two-runs": "activity",
-  "resume-what-runs": "activity",
   "view-of-everything": "activity",
   "state-of-another-point": "sync",
 };

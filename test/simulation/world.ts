@@ -814,6 +814,13 @@ class World {
         stored.add(String(id));
       });
     }
+    // Also what a later life of the page was told of.
+    for (const { returned } of this.devices) {
+      for (const [id, code] of returned) {
+        if (code !== "OUTCOME_UNKNOWN" && code !== "ABORTED" && stored.has(id))
+          this.fail(`honest: ${id} was handed back (${code}) and is in the log`);
+      }
+    }
     // A floor's commands leave entries of their own; each is told by its member and seq.
     const effects = new Set(
       truth.flatMap((entry) => ("seq" in entry && entry.by !== null ? [`${entry.by} ${entry.seq}`] : [])),

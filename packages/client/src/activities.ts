@@ -6,6 +6,7 @@ import {
   type Entry,
   foldActivity,
   fromPayload,
+  isActivityEntry,
   type MemberId,
   memberId,
   type Offset,
@@ -39,8 +40,6 @@ export interface Follower {
   reset(): void;
   close(error: RostrumError): void;
 }
-
-const isOfActivity = (entry: Entry): entry is ActivityEntry => entry.type.startsWith("activity-");
 
 export class Activities implements Observable<readonly ActivityView[]> {
   /** Without an id: all that concern this member, oldest first. With one: that activity, the same object each time. */
@@ -107,7 +106,7 @@ export class Activities implements Observable<readonly ActivityView[]> {
 
   /** @internal An entry was folded in; others of its frame may have been as well. */
   happened(entry: Entry): void {
-    if (!isOfActivity(entry)) return;
+    if (!isActivityEntry(entry)) return;
     const { activities, members } = this.host.state();
     const id = entry.type === "activity-started" ? entry.offset : entry.activity;
     const old = this.since.has(id) ? this.since.get(id) : this.before.get(id);

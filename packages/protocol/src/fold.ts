@@ -6,8 +6,7 @@
 import type { Activity } from "./activities/activity.ts";
 import { foldActivity } from "./activities/fold.ts";
 import { foldDialog, withoutMember } from "./dialog/fold.ts";
-import type { Entry } from "./entry.ts";
-import { lastOffset } from "./entry.ts";
+import { type ActivityEntry, type Entry, isActivityEntry, lastOffset } from "./entry.ts";
 import type { Floor } from "./floors/floor.ts";
 import { foldFloor } from "./floors/fold.ts";
 import type { MemberId, Offset, Seq } from "./ids.ts";
@@ -71,6 +70,16 @@ const connected = ({ at, offset }: Entry): Pick<Member, "presence" | "since" | "
   changed: offset,
 });
 
+const foldActivityInto = (to: Folding, entry: ActivityEntry): void => {
+  const id = entry.type === "activity-started" ? entry.offset : entry.activity;
+  const activity = foldActivity(to.activities.get(id), entry, (member) => to.members.get(member)?.user);
+  if (activity !== undefined) activities(to).set(id, activity);
+  else if (to.activities.has(id)) {
+    activities(to).delete(id);
+    to.sync = withoutState(to.sync, id);
+  }
+};
+
 /** Applies one entry to a folding. */
 export const foldInto = (to: Folding, entry: Entry): void => {
   to.head = lastOffset(entry);
@@ -81,6 +90,7 @@ export const foldInto = (to: Folding, entry: Entry): void => {
   }
   to.control = entry.offset;
   if ("seq" in entry && entry.by !== null && entry.seq !== undefined) advanceSeq(to, entry.by, entry.seq);
+  if (isActivityEntry(entry)) return foldActivityInto(to, entry);
   switch (entry.type) {
     case "opened":
       to.birth = entry.birth;
@@ -166,24 +176,6 @@ export const foldInto = (to: Folding, entry: Entry): void => {
     case "exception":
       to.sync = foldSync(to.sync, entry, to.config.sync.points);
       return;
-    case "activity-started":
-    case "activity-point":
-    case "activity-confirmed":
-    case "activity-interrupted":
-    case "activity-resumed":
-    case "activity-declined":
-    case "activity-discarded":
-    case "activity-ended":
-    case "activity-forgotten": {
-      const id = entry.type === "activity-started" ? entry.offset : entry.activity;
-      const activity = foldActivity(to.activities.get(id), entry, (member) => to.members.get(member)?.user);
-      if (activity !== undefined) activities(to).set(id, activity);
-      else if (to.activities.has(id)) {
-        activities(to).delete(id);
-        to.sync = withoutState(to.sync, id);
-      }
-      return;
-    }
     case "ended":
       to.ended = { at: entry.at, ...(entry.reason === undefined ? {} : { reason: entry.reason }) };
       return;

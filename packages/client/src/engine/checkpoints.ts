@@ -82,10 +82,11 @@ export class Checkpoints {
     this.remove(pointKey(offset));
   }
 
-  /** The log beyond an offset is another one. */
+  /** The log beyond an offset is another one. What was taken back there was not, in the one that is. */
   forgetAfter(offset: Offset): void {
-    for (const each of this.points.keys()) if (each > offset) this.drop(each);
-    if (this.newest === undefined || this.newest.offset <= offset) return;
+    const stays = (each: Checkpoint): boolean => Math.max(each.offset, each.ahead ?? 0) <= offset;
+    for (const point of this.points.values()) if (!stays(point)) this.drop(point.offset);
+    if (this.newest === undefined || stays(this.newest)) return;
     if (this.newestKey === "state") this.remove("state");
     this.newest = this.newestKey = undefined;
   }

@@ -102,8 +102,10 @@ export class Delivery {
     }
   }
 
+  /** What lies before the cursor came with a state that was taken up, sooner than the entries did. */
   push(entry: Entry): void {
-    this.steps.push({ kind: "entry", entry, life: this.life, replayed: false });
+    if (lastOffset(entry) <= this.processed) return;
+    this.steps.push({ kind: "entry", entry: entryAfter(entry, this.processed), life: this.life, replayed: false });
   }
 
   /** What the handlers have not had, of this life. */
@@ -198,9 +200,16 @@ export class Delivery {
 
   /** Keeps the app's state as it is now. */
   save(atPoint = false): void {
-    const { processed: offset, generation } = this;
-    this.checkpoints.save({ offset, generation, state: this.effects.checkpoint() }, atPoint);
+    this.checkpoints.save(this.present, atPoint);
     this.checkpoints.tidy(this.state().sync, this.returns);
+  }
+
+  /** The app's state as it is now. */
+  private get present(): Checkpoint {
+    const { processed: offset, generation } = this;
+    const state = this.effects.checkpoint();
+    const last = this.state().sync.resyncs.at(-1)?.offset ?? 0;
+    return { offset, generation, state, ...(last > offset ? { ahead: last } : {}) };
   }
 
   /** Where the app has still to go back to; what comes after that may say that nobody goes there any more. */
@@ -282,10 +291,7 @@ export class Delivery {
   private goOnFrom(offset: Offset, atPoint: boolean): void {
     this.steps = this.steps.filter((step) => step.kind !== "entry" || lastOffset(step.entry) > offset);
     this.processed = Math.max(this.processed, offset);
-    this.checkpoints.save(
-      { offset: this.processed, generation: this.generation, state: this.effects.checkpoint() },
-      atPoint,
-    );
+    this.checkpoints.save(this.present, atPoint);
   }
 
   /** `least`: what it has missed before went back to there, so a state of then holds nothing that is void either. */

@@ -973,6 +973,9 @@ export class Engine {
     if (outgoing === undefined) return undefined;
     const { command, bytes } = outgoing;
     if (offset === undefined || command.type !== "messages" || this.options.secureMessages === 0) {
+      // What is not kept from the first is as lost with the log as what was let go later.
+      if (offset !== undefined && command.type === "messages")
+        this.secured.dropped = Math.max(this.secured.dropped, offset);
       this.shelf.decided(seq);
     } else {
       this.shelf.stored(seq, offset);

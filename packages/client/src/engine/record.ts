@@ -14,6 +14,8 @@ export interface Checkpoint {
   readonly offset: Offset;
   /** How often the session had been resynchronized then. */
   readonly generation: number;
+  /** It leaves out what was taken back by a resynchronization as late as this, which had been told and not yet done. */
+  readonly ahead?: Offset;
   readonly state: unknown;
 }
 

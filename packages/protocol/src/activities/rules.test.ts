@@ -272,6 +272,17 @@ describe("a hand-over", () => {
     expect(resume("b.phone")).toBe("activity-resumed");
   });
 
+  it("permits its heir nothing that its roles do not", () => {
+    play = new Play({}, { roles: { member: ["emit"], chair: ["*"] } });
+    play.join("chair", "m");
+    for (const kind of ["app", "transfer"] as const) {
+      start("chair", { kind });
+      interrupt("chair", { for: memberId("m") });
+      expect(resume("m")).toBe("FORBIDDEN");
+      expect(play.says("m", { type: "activity-decline", activity: activity().id })).toBe("FORBIDDEN");
+    }
+  });
+
   it("falls back to its user when the heir has left, was away for too long, or never was there", () => {
     begin(["a", "b", "c"]);
     start("a");
