@@ -110,6 +110,8 @@ export class Device {
   readonly lives = new Map<string, number>();
   /** Nothing before this was ever in the app of a scope that was taken back: it came later. */
   readonly floors = new Map<string, Offset>();
+  /** The shared state that a scope has to ask for, as it was let in anew. */
+  readonly owed = new Map<string, Offset>();
   /** Where the knowledge of a scope begins, when it is let in anew. */
   readonly starts = new Map<string, Offset>();
   /** Scopes of which a page was put out. */
@@ -283,6 +285,7 @@ export class Page {
           this.unrestored = unrestored;
         },
         fetchState: (point, done) => {
+          if ((device.owed.get(this.scope) ?? Infinity) <= point.offset) device.owed.delete(this.scope);
           scheduler.later(scheduler.between(1, scheduler.chance(0.1) ? 800 : 60), () => {
             if (!alive()) return;
             const value = scheduler.chance(0.1) ? undefined : around.fetch(this, point);
@@ -571,7 +574,10 @@ export class Page {
             if (frame.type === "pong") this.pulse?.answered(frame.n, scheduler.now);
             this.follow(frame, connection.life);
             this.around.overhear(this, frame);
+            this.noteOwed(frame);
             this.engine.frame(frame);
+            // It goes on from a state of its own.
+            if (frame.type === "view" && this.engine.phase.kind === "opening") this.device.owed.delete(this.scope);
             if (this.device.sabotage === "lease-from-the-answer") this.engine["tenure"]["witnessed"] = scheduler.now;
           }
         },
@@ -596,6 +602,17 @@ export class Page {
     if (frame.type === "opened" && phase.kind === "opening" && frame.outcome.kind === "resumed")
       this.opened(frame, life);
     if (frame.type === "view" && phase.kind === "viewing") this.opened(phase.opened, life);
+  }
+
+  /** Who is let in anew, and keeps its state, takes up what is shared at the last point within its history. */
+  private noteOwed(frame: ServerFrame): void {
+    const { phase } = this.engine;
+    if (frame.type !== "view" || phase.kind !== "viewing" || !this.profile.keepsState) return;
+    const { outcome, start } = phase.opened;
+    const point = frame.view.sync.points.findLast(({ state, status }) => state !== undefined && status !== "void");
+    this.device.owed.delete(this.scope);
+    if (outcome.kind !== "snapshot" && outcome.kind !== "resumed" && point !== undefined && point.offset >= start)
+      if (outcome.kind === "joined" || outcome.why !== "member-unknown") this.device.owed.set(this.scope, point.offset);
   }
 
   private opened({ outcome, start, head }: OpenedFrame, life: number): void {

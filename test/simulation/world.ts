@@ -875,6 +875,9 @@ class World {
     const { engine, scope, member } = page;
     if (member === undefined) return this.fail(`resume: ${scope} is live without being anybody`);
     if (engine.outbox.size > 0) this.fail(`stored: ${scope} still has ${engine.outbox.size} unconfirmed`);
+    const owed = page.device.owed.get(scope);
+    if (owed !== undefined && state.sync.points.some((each) => each.offset === owed && each.state !== undefined))
+      this.fail(`resume: ${scope} never asked for the state at #${owed}, where its history begins`);
     if (page.profile.keepsState) this.checkState(page, truth, member);
     else this.checkBook(page, truth, member);
     if (

@@ -3,9 +3,11 @@
 import { RostrumError, type ServerFrame } from "@rostrum/protocol";
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 import { defaultPulse } from "./engine/pulse.ts";
+import type { AnyEvents } from "./events.ts";
 import { claimOrphans, type Device, openKeeping, scopePrefix } from "./keeping.ts";
 import { Link, type LinkEvents } from "./link.ts";
-import { type AnyEvents, type Keeping, Session, type SessionHost, type SessionOptions } from "./session.ts";
+import { Session } from "./session.ts";
+import type { Keeping, SessionHost, SessionOptions } from "./session-options.ts";
 import { hasIndexedDB, indexedDBStorage } from "./storage/indexeddb.ts";
 import { memoryStorage } from "./storage/memory.ts";
 import type { Storage } from "./storage/storage.ts";

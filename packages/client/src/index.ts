@@ -10,11 +10,6 @@ export type { RestoredFrom } from "./engine/delivery.ts";
 export type { Resumption } from "./engine/engine.ts";
 export type { Stored } from "./engine/outbox.ts";
 export type { Key, Transaction } from "./engine/record.ts";
-export type { AskOptions, Floor, Grant, RequestOptions } from "./floor.ts";
-export type { FloorHolder, FloorTurn, FloorView, FloorWaiting } from "./floor-view.ts";
-export { type GateOptions, gate } from "./gate.ts";
-export type { Retry } from "./link.ts";
-export type { Observable } from "./observable.ts";
 export type {
   AnyEvents,
   EventHandler,
@@ -23,10 +18,15 @@ export type {
   Resynchronization,
   Returned,
   Sending,
-  Session,
   SessionEvents,
-  SessionOptions,
-} from "./session.ts";
+} from "./events.ts";
+export type { AskOptions, Floor, Grant, RequestOptions } from "./floor.ts";
+export type { FloorHolder, FloorTurn, FloorView, FloorWaiting } from "./floor-view.ts";
+export { type GateOptions, gate } from "./gate.ts";
+export type { Retry } from "./link.ts";
+export type { Observable } from "./observable.ts";
+export type { Session } from "./session.ts";
+export type { SessionOptions } from "./session-options.ts";
 export type { Status } from "./status.ts";
 export { indexedDBStorage } from "./storage/indexeddb.ts";
 export { memoryStorage } from "./storage/memory.ts";

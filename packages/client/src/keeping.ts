@@ -2,7 +2,7 @@
 
 import { RostrumError } from "@rostrum/protocol";
 import { format, hasUnsent, type Kept, readRecord } from "./engine/record.ts";
-import type { Keeping } from "./session.ts";
+import type { Keeping } from "./session-options.ts";
 import type { Storage } from "./storage/storage.ts";
 import type { Release, Tabs } from "./tabs.ts";
 

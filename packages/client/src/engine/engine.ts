@@ -616,18 +616,18 @@ export class Engine {
       return this.goBackTo(phase.back, 0);
     }
     const { sync } = this.state;
-    if (outcome.kind === "joined" || (outcome.kind === "reset" && outcome.why !== "member-unknown")) {
-      this.delivery.generation = sync.generation;
-    } else {
-      this.goBackIfMissed("gap" in outcome ? (outcome.gap?.to ?? 0) : 0);
-    }
+    const isNew = outcome.kind === "joined" || (outcome.kind === "reset" && outcome.why !== "member-unknown");
+    if (isNew) this.delivery.generation = sync.generation;
+    else this.goBackIfMissed("gap" in outcome ? (outcome.gap?.to ?? 0) : 0);
     const shared = this.options.keepsState
       ? sync.points.findLast(({ state, status }) => state !== undefined && status !== "void")
       : undefined;
-    // Of what the app has, it needs no state that is older.
-    const has = outcome.kind === "snapshot" ? Math.max(outcome.gap.to, this.processed + 1) : start;
-    if (shared !== undefined && shared.offset >= has) this.delivery.takeUp(shared);
+    const behind = outcome.kind === "snapshot" ? outcome.gap.to : start;
+    // A newcomer's history may begin with the very point: its cursor stands there, and it has nothing yet.
+    if (shared !== undefined && shared.offset >= behind && (isNew || shared.offset > this.processed))
+      this.delivery.takeUp(shared);
     this.afterEntries();
+    this.proceed();
   }
 
   /**
