@@ -15,7 +15,7 @@ export interface Device {
 const separator = "\u0000";
 
 /** Everything of a user; of one session, if given. */
-export const scopePrefix = (user: string, session?: string): string =>
+const scopePrefix = (user: string, session?: string): string =>
   session === undefined ? `${user}${separator}` : `${user}${separator}${session}${separator}`;
 
 /**
