@@ -56,3 +56,16 @@ it("takes the session back, and on with a serial of its choice", async () => {
   await sync.set(100);
   expect((await sync.minor()).serial).toBe(100);
 });
+
+it("takes no options under which it would work without end, or never", async () => {
+  for (const wrong of [
+    { activities: { interval: 0 } },
+    { activities: { bytes: -1 } },
+    { activities: { resumeWithin: Number.NaN } },
+    { sync: { confirmWithin: 0 } },
+    { limits: { syncPoints: 0 } },
+    { limits: { chunkBytes: 0 } },
+    { limits: { dataBytes: "8k" as never } },
+  ])
+    await expect(serve(wrong)).rejects.toMatchObject({ code: "USAGE" });
+});

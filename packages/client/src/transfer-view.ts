@@ -106,7 +106,10 @@ export interface ReceivingProgress {
   readonly size?: number;
 }
 
-/** A transfer of somebody else that is addressed to this member or to everybody. */
+/**
+ * A transfer of somebody else that is addressed to this member or to everybody. `name`, `type` and `data` are what its sender
+ * says: make no path of the name, and open nothing as what the type says without a look at who sent it.
+ */
 export interface IncomingTransfer {
   readonly id: Offset;
   readonly from: MemberId | null;

@@ -82,9 +82,10 @@ export interface SessionsOptions {
    */
   readonly authenticate?: (context: AuthenticateContext) => Promise<Identity | null> | Identity | null;
   /**
-   * Role → permissions: `emit`, `volatile`, `sync`, `end`, `dialog`, `floor` (or `request`, `pass`), `moderate` (or `accept`,
-   * `grant`, `deny`, `revoke`, `give`, `take`, `reorder`, `configure`, `priority`, `beneficiary`), `*` for all. With a name or
-   * pattern each concerns that alone: `emit:note`, `moderate:mic`, `floor:cell:*`.
+   * Role → permissions: `emit`, `volatile`, `sync` (or `minor`, `major`, `confirm`, `resynchronize`), `activity`, `transfer`,
+   * `end`, `dialog`, `floor` (or `request`, `pass`), `moderate` (or `accept`, `grant`, `deny`, `revoke`, `give`, `take`,
+   * `reorder`, `configure`, `priority`, `beneficiary`), `*` for all. With a name or pattern each concerns that alone:
+   * `emit:note`, `moderate:mic`, `floor:cell:*`, `transfer:report`.
    */
   readonly roles?: Readonly<Record<string, readonly string[]>>;
   /** Floor → how it works. `prefix*` makes a floor of each name that begins so, when it is first asked for. */
@@ -180,6 +181,18 @@ const checkFloors = (config: SessionConfig): void => {
   }
 };
 
+/** What is counted or waited for is a number; what would be done without end at 0, more. */
+const checkNumbers = ({ sync, activities }: SessionConfig, limits: Limits): void => {
+  const positive = new Set(["interval", "confirmWithin", "points", "chunkBytes", "laneBytes"]);
+  for (const [group, values] of Object.entries({ sync, activities, limits })) {
+    for (const [name, value] of Object.entries(values)) {
+      if (group === "sync" && (name === "major" || name === "exception")) continue;
+      if (typeof value !== "number" || !(value >= 0) || (value === 0 && positive.has(name)))
+        usage(`${group}: ${name} is ${String(value)}, and must be ${positive.has(name) ? "above 0" : "0 or more"}.`);
+    }
+  }
+};
+
 /** @throws RostrumError USAGE for options that contradict themselves. */
 export const settle = (options: SessionsOptions): Settings => {
   const { limits = {}, floors = {}, guards = {}, roles = defaultConfig.roles } = options;
@@ -215,6 +228,7 @@ export const settle = (options: SessionsOptions): Settings => {
     forgetAfter: options.forgetAfter ?? defaultConfig.forgetAfter,
   };
   checkFloors(config);
+  checkNumbers(config, { ...defaultLimits, ...conversation });
   const { transferBytes = 67_108_864 } = options;
   if (!(transferBytes > 0)) usage(`transferBytes is ${transferBytes}, and must be above 0.`);
   if (!(rate > 0 && burst > 0)) usage(`limits: rate ${rate} and burst ${burst} must be above 0.`);

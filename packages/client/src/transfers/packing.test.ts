@@ -49,6 +49,18 @@ describe("what somebody packed to do harm", () => {
     await expect(packState(new Array(5_000_000).fill(1))).rejects.toMatchObject({ code: "MESSAGE_TOO_LARGE" });
   });
 
+  it("is not fetched to its end if nothing comes of it", async () => {
+    const name = new Uint8Array(1_000_000).fill(0x61);
+    let fetched = 0;
+    // A gzip header whose file name does not end.
+    const endless = async function* (): AsyncGenerator<Uint8Array> {
+      yield Uint8Array.of(0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3);
+      for (; fetched < 500; fetched += 1) yield name;
+    };
+    await expect(unpackState(endless())).rejects.toMatchObject({ code: "MESSAGE_TOO_LARGE" });
+    expect(fetched).toBeLessThan(100);
+  });
+
   it("holds nothing but what a state can hold", async () => {
     await expect(unpacked(Uint8Array.of(0xd4, 1, 1))).rejects.toThrow(TypeError);
     await expect(unpacked(Uint8Array.of(0xc1))).rejects.toThrow(TypeError);

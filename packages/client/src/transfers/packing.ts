@@ -123,9 +123,19 @@ export const packState = async (state: unknown): Promise<Uint8Array> => {
   return through([whole], new CompressionStream("gzip"));
 };
 
+/** What unpacks to nothing is to be no longer either: nobody fetches gigabytes before it has the app's state. */
+async function* bounded(parts: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+  let length = 0;
+  for await (const part of parts) {
+    length += part.length;
+    if (length > mostBytes) throw tooLarge("bytes", length, mostBytes);
+    yield part;
+  }
+}
+
 /** @throws TypeError, RangeError for bytes that are no packed state; RostrumError MESSAGE_TOO_LARGE. */
 export const unpackState = async (parts: AsyncIterable<Uint8Array>): Promise<unknown> => {
-  const whole = await through(parts, new DecompressionStream("gzip"));
+  const whole = await through(bounded(parts), new DecompressionStream("gzip"));
   check(whole);
   return fromPayload(decode(whole));
 };
