@@ -2,7 +2,15 @@
 
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { type Client, createClient, memoryStorage, type Session, type Storage, type Tabs } from "@rostrum/client";
+import {
+  type Client,
+  createClient,
+  memoryStorage,
+  type Session,
+  type SessionOptions,
+  type Storage,
+  type Tabs,
+} from "@rostrum/client";
 import type { ServerFrame } from "@rostrum/protocol";
 import { io, type Socket } from "socket.io-client";
 import type { Mode, Order } from "./server.ts";
@@ -36,7 +44,7 @@ export class Target implements AsyncDisposable {
   }
 }
 
-const reply = (child: ChildProcess): Promise<unknown> =>
+export const reply = (child: ChildProcess): Promise<unknown> =>
   new Promise((resolve, reject) => {
     const exit = (code: number | null): void => reject(new Error(`the server ended with ${code}`));
     child.once("exit", exit);
@@ -102,6 +110,7 @@ export const openClient = async (
   room: string,
   user: string,
   storage: Storage = memoryStorage(),
+  options: SessionOptions = {},
 ): Promise<{ readonly client: Client; readonly session: Session }> => {
   const client = createClient({
     url,
@@ -111,7 +120,7 @@ export const openClient = async (
     io: { transports: ["websocket"] },
     heartbeat: { every: 60_000 },
   });
-  const session = client.session(room, { history: { last: 0 } });
+  const session = client.session(room, { history: { last: 0 }, ...options });
   await session.ready;
   return { client, session };
 };

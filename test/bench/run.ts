@@ -6,6 +6,11 @@ import { size } from "../house/size.mjs";
 import { fanout, latency, loaded, memory, mesh, openLong, storm } from "./cases.ts";
 import { contention, floorMemory, grantLatency } from "./floors.ts";
 import { median } from "./load.ts";
+import { RestoreScene } from "./restore.ts";
+import { syncCost } from "./sync.ts";
+import { SourceFile, type Transferred } from "./transfer.ts";
+import { besideTransfer, rostrumUpload, transferMemory } from "./transfers.ts";
+import { tusUpload } from "./tus.ts";
 
 interface Row {
   readonly name: string;
@@ -26,7 +31,8 @@ const rows: Row[] = [];
 
 const wanted = (...names: string[]): boolean => only === undefined || names.some((name) => only.includes(name));
 const add = (name: string, unit: string, ours: number, peer: number, goal: string): void => {
-  if (!wanted(name) && !wanted(name.split("-").slice(0, 2).join("-"))) return;
+  const parts = name.split("-");
+  if (!parts.some((_, index) => wanted(parts.slice(0, index + 1).join("-")))) return;
   const row = { name, unit, ours, peer, ratio: ours / peer, goal };
   rows.push(row);
   const show = (figure: number): string => (figure >= 100 ? figure.toFixed(0) : figure.toPrecision(3));
@@ -188,6 +194,81 @@ if (wanted("floor-memory")) {
     () => floorMemory("plain"),
   );
   add("floor-memory", "resident bytes per held floor", median(ours), median(peer), "shown");
+}
+
+if (wanted("sync-cost")) {
+  for (const what of ["minor", "confirmed"] as const) {
+    const [ours, peer] = await inTurn(
+      () => syncCost(what),
+      () => syncCost("message"),
+    );
+    const name = what === "minor" ? "sync-cost" : "sync-cost-confirmed";
+    const bytes = (side: typeof ours): number => median(side.map((cost) => cost.bytes));
+    const cpu = (side: typeof ours): number => median(side.map((cost) => cost.cpu));
+    add(`${name}-bytes`, "bytes down per member", bytes(ours), bytes(peer), "shown");
+    add(`${name}-cpu`, "us of server CPU per member", cpu(ours), cpu(peer), "shown");
+  }
+}
+
+if (wanted("transfer-clean", "transfer-cuts")) {
+  for (const [name, cutEvery, goal] of [
+    ["transfer-clean", undefined, ">= 0.8"],
+    ["transfer-cuts", 1_000, ">= 1.5"],
+  ] as const) {
+    if (!wanted(name)) continue;
+    // Large enough that there are several cuts.
+    await using file = await SourceFile.make(cutEvery === undefined ? 268_435_456 : 1_073_741_824);
+    const again: number[] = [];
+    const [ours, peer] = await inTurn<Transferred>(
+      async () => {
+        const sent = await rostrumUpload(file, cutEvery);
+        if (sent.cuts > 0) again.push(sent.again / sent.cuts);
+        return sent;
+      },
+      () => tusUpload(file, cutEvery),
+    );
+    const rate = (side: readonly Transferred[]): number => file.size / 1e6 / median(side.map(({ seconds }) => seconds));
+    add(name, "MB/s, against tus", rate(ours), rate(peer), goal);
+    if (again.length > 0)
+      console.log(`${"".padEnd(22)} ${(median(again) / 1e6).toFixed(2)} MB sent again for each cut`);
+  }
+}
+
+if (wanted("transfer-latency")) {
+  await using file = await SourceFile.make(536_870_912);
+  for (const what of ["message", "floor"] as const) {
+    const runs = [];
+    for (let round = 0; round < rounds; round += 1) runs.push(await besideTransfer(what, file));
+    for (const part of ["p50", "p99"] as const) {
+      add(
+        `transfer-latency-${what}-${part}`,
+        "ms, beside a transfer and in quiet",
+        median(runs.map(({ busy }) => busy[part])),
+        median(runs.map(({ idle }) => idle[part])),
+        "<= 2",
+      );
+    }
+    console.log(`${"".padEnd(22)} the transfer beside it: ${median(runs.map(({ rate }) => rate)).toFixed(0)} MB/s`);
+  }
+}
+
+if (wanted("transfer-memory")) {
+  await using file = await SourceFile.make(2_147_483_648);
+  const { sender, server, receiver } = await transferMemory(file);
+  for (const [side, grown] of Object.entries({ sender, server, receiver }))
+    add(`transfer-memory-${side}`, "bytes grown at most, for 2 GiB", grown, file.size, "shown");
+}
+
+if (wanted("restore-local", "restore-server")) {
+  await using scene = await RestoreScene.start();
+  for (const where of ["local", "server"] as const) {
+    if (!wanted(`restore-${where}`)) continue;
+    const [ours, peer] = await inTurn(
+      () => scene.restore(where),
+      () => scene.restore("plain"),
+    );
+    add(`restore-${where}`, "ms to the app's state", median(ours), median(peer), "shown");
+  }
 }
 
 if (wanted("client-size")) {

@@ -13,6 +13,8 @@ export type Mode = "plain" | "memory" | "durable";
 export type Order =
   | { readonly ask: "cpu" }
   | { readonly ask: "memory" }
+  /** The same as it is, without tidying up first. */
+  | { readonly ask: "rss" }
   | { readonly ask: "emit"; readonly room: string; readonly count: number; readonly text: string };
 
 const mode = process.argv[2] as Mode;
@@ -58,6 +60,7 @@ const answer = async (order: Order): Promise<unknown> => {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1_000;
   }
+  if (order.ask === "rss") return process.memoryUsage().rss;
   if (order.ask === "memory") {
     globalThis.gc?.();
     globalThis.gc?.();

@@ -163,6 +163,33 @@ describe("the client in a browser", () => {
     await become(page, "closed");
   });
 
+  it("carries a file from page to page over a reload of its sender", async () => {
+    const [sender, receiver] = [await open(), await open()];
+    // Each byte tells its place.
+    const make = "new File([Uint8Array.from({ length: 30000000 }, (_, n) => (n * 31 + (n >> 8)) & 255)], 'film.bin')";
+    const digest =
+      "async (blob) => Array.from(new Uint8Array(await crypto.subtle.digest('SHA-256', await blob.arrayBuffer()))).join()";
+    await receiver.evaluate(
+      `void session.on("transfer", (incoming) => { window.incoming = incoming; window.film = incoming.blob().then(${digest}); })`,
+    );
+    await sender.evaluate(`void (window.sending = session.transfers.send(${make}))`);
+    const id = await sender.evaluate("sending.id");
+    const confirmed = (): Promise<unknown> => sender.evaluate("sending.progress.get().confirmed");
+    await expect.poll(confirmed, { timeout: 15_000, interval: 2 }).toBeGreaterThan(0);
+    proxy.set({ kind: "off" });
+    expect(await sender.evaluate("sending.progress.get().state")).not.toBe("done");
+    await sender.reload();
+    proxy.set({ kind: "ok" });
+    await become(sender, "live");
+    const first = "session.transfers.get()[0]";
+    await expect.poll(() => sender.evaluate(`${first}?.status`)).toBe("interrupted");
+    const wrong = `session.transfers.resume(${id}, new Blob(["another"])).done.catch(({ code }) => code)`;
+    expect(await sender.evaluate(wrong)).toBe("TRANSFER_SOURCE");
+    expect(await sender.evaluate(`session.transfers.resume(${id}, ${make}).done`)).toMatchObject({ bytes: 30_000_000 });
+    expect(await receiver.evaluate("film")).toBe(await receiver.evaluate(`(${digest})(${make})`));
+    expect(await receiver.evaluate("incoming.progress.get()")).toMatchObject({ state: "done", received: 30_000_000 });
+  });
+
   it.each([
     ["the network is said to be back", "online", "Event"],
     ["the page is shown from the back-forward cache", "pageshow", "PageTransitionEvent"],

@@ -65,7 +65,7 @@ describe("the demo", () => {
     await say("Bob", "hello Ada");
     await whole(2);
     await pane("Ada").getByTestId("mark").click();
-    await expect.poll(() => text("Bob", "timeline"), within).toContain("sync point 1");
+    await expect.poll(() => text("Bob", "happened"), within).toContain("sync point 1");
     await shot("live");
   });
 
@@ -118,7 +118,8 @@ describe("the demo", () => {
     await synced("Ada");
     await synced("Bob");
     await whole(30);
-    await expect.poll(() => text("Ada", "plain-note"), within).toContain("recovered: false");
+    for (const name of ["Ada", "Bob"])
+      await expect.poll(() => text(name, "plain-note"), within).toContain("recovered: false");
     await shot("killed");
   });
 

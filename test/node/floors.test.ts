@@ -1,14 +1,9 @@
 /** Floors and dialog as an app sees them, over real sockets. */
 
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join as pathOf } from "node:path";
 import { type AskedProposal, gate, memoryStorage, RostrumError, type Session } from "@rostrum/client";
 import { embeddedStore, type FloorMove, type Ruling } from "@rostrum/server";
 import { describe, expect, it } from "vitest";
-import { behind, closing, codeOf, heard, join, type Place, quick, serve } from "./place.ts";
+import { behind, codeOf, folderOf, heard, join, type Place, quick, serve, victim } from "./place.ts";
 
 const roles = { member: ["emit", "volatile", "floor", "sync", "dialog"], chair: ["*"] };
 /** Who a client says it is, it is; a name that begins with "chair" may moderate. */
@@ -253,15 +248,14 @@ describe("the chair", () => {
   });
 
   it("changes the policy in mid-session, for everybody, and it is still so after a restart", async () => {
-    const folder = await mkdtemp(pathOf(tmpdir(), "rostrum-floors-"));
-    closing.push(() => rm(folder, { recursive: true }));
+    const disk = await folderOf();
     const options = { authenticate, roles, floors: { mic: { policy: "chair" as const } } };
-    const first = await serve({ ...options, store: embeddedStore(folder) });
+    const first = await serve({ ...options, store: embeddedStore(disk) });
     const chair = await enter(first, "chair");
     await chair.floor("mic").configure({ policy: "queue", capacity: 2 });
     expect(await codeOf(chair.floor("mic").configure({ capacity: 0 }))).toBe("FLOOR_CONFIG_INVALID");
     await first.close();
-    const second = await serve({ ...options, store: embeddedStore(folder) });
+    const second = await serve({ ...options, store: embeddedStore(disk) });
     const a = await enter(second, "a");
     expect(a.floor("mic").get().policy).toMatchObject({ policy: "queue", capacity: 2 });
     await a.floor("mic").request();
@@ -514,34 +508,17 @@ describe("a lease", () => {
   });
 
   it("outlives a SIGKILL of the server within the grace, and so does the queue", async () => {
-    const folder = await mkdtemp(pathOf(tmpdir(), "rostrum-floors-"));
-    closing.push(() => rm(folder, { recursive: true }));
-    let child: ChildProcess | undefined;
-    const kill = async (): Promise<void> => {
-      const gone = child === undefined ? undefined : once(child, "exit");
-      child?.kill("SIGKILL");
-      await gone;
-    };
-    closing.push(kill);
-    const start = async (port: number): Promise<number> => {
-      child = fork(new URL("./floor-server.ts", import.meta.url), [folder, String(port)], {
-        execArgv: ["--import", "tsx", "--conditions=source"],
-      });
-      const [address] = (await once(child, "message")) as [{ readonly port: number }];
-      return address.port;
-    };
-    const port = await start(0);
-    const place = { url: `http://127.0.0.1:${port}` };
+    const place = await victim(new URL("./floor-server.ts", import.meta.url), await folderOf());
     const [a, b] = [await enter(place, "a", quick), await enter(place, "b", quick)];
     const grant = await a.floor("mic").request();
     const waiting = b.floor("mic").request();
     await expect.poll(() => a.floor("mic").get().queue).toHaveLength(1);
-    await kill();
+    await place.kill();
     await expect.poll(() => a.status.get().phase).not.toBe("live");
     // Nobody new can take it while nobody is there to say so.
     let granted = false;
     void waiting.then(() => (granted = true));
-    await start(port);
+    await place.start();
     await expect
       .poll(() => [a, b].map(({ status }) => status.get().phase), { timeout: 10_000 })
       .toEqual(["live", "live"]);

@@ -133,7 +133,7 @@ export class SyncPlay {
 
   /** As the face does it. */
   private under({ engine }: Page): { readonly generation?: number } {
-    return engine.generation === 0 ? {} : { generation: engine.generation };
+    return engine.under();
   }
 
   private say(page: Page, command: MemberCommand): void {

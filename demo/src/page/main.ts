@@ -16,7 +16,7 @@ interface Play {
 const plays: Readonly<Record<string, Play>> = {
   chat: {
     title: "Rostrum: a session that survives",
-    lede: "Two people, one session. Cut a network, reload a tab, kill the server: nothing is lost, nothing comes twice.",
+    lede: "Two people, one session. Cut a network, reload a tab, kill the server, in the middle of a file too: nothing is lost, nothing comes twice.",
     page: "pane.html",
     session: "standup-42",
     cast: { Ada: "member", Bob: "member" },
@@ -139,17 +139,19 @@ const compare = find("compare", HTMLInputElement);
 compare.addEventListener("change", () => {
   for (const { frame, origin } of frames) frame.contentWindow?.postMessage({ compare: compare.checked }, origin);
 });
-// A pane that was reloaded asks how the switch stands.
-addEventListener("message", ({ source, origin }) => {
+// A pane that was reloaded asks how the switch stands; one that has grown asks for room.
+addEventListener("message", ({ source, origin, data }: MessageEvent<{ readonly height?: unknown } | null>) => {
   const asking = frames.find((each) => each.origin === origin && each.frame.contentWindow === source);
-  asking?.frame.contentWindow?.postMessage({ compare: compare.checked }, origin);
+  if (asking === undefined) return;
+  if (typeof data?.height === "number") asking.frame.style.minHeight = `${Math.min(data.height, 4_000)}px`;
+  else asking.frame.contentWindow?.postMessage({ compare: compare.checked }, origin);
 });
 
 const server = find("server", HTMLSpanElement);
 const look = async (): Promise<void> => {
   const { up, kills } = await state();
   server.dataset["up"] = String(up);
-  server.textContent = `Server ${up ? "up" : "down"}${kills > 0 ? `, killed ${kills} ${kills === 1 ? "time" : "times"}` : ""}`;
+  server.textContent = `Server ${up ? "up" : "down"}${kills > 0 ? `, killed ${kills}×` : ""}`;
 };
 setInterval(() => void look().catch(() => {}), 500);
 await look();

@@ -1,27 +1,15 @@
 /** One member: a real client of the session. What it shows of itself it could lose; what it keeps, it keeps by checkpoint. */
 
-import { createClient, type Grant, type RostrumError } from "@rostrum/client";
-import { find, perFrame } from "./dom.ts";
+import { createClient } from "@rostrum/client";
+import { find, perFrame, setText } from "./dom.ts";
+import { excuse } from "./excuse.ts";
+import { Files, transferSource } from "./files.ts";
+import { happened } from "./happened.ts";
+import { microphone } from "./microphone.ts";
+import { type Events, type Kept, type Note, Notes } from "./notes.ts";
 import { PlainSide } from "./plain.ts";
-
-interface Note {
-  /** Who, and that person's own count: so that a hole or a repetition shows. */
-  readonly id: string;
-  readonly name: string;
-  readonly n: number;
-  readonly text: string;
-}
-
-interface Events {
-  readonly note: (note: Note) => void;
-  readonly talk: (name: string) => void;
-}
-
-interface Kept {
-  readonly notes: readonly (readonly [offset: number, note: Note])[];
-  readonly doubled: number;
-  readonly sent: number;
-}
+import { showReturned } from "./returned.ts";
+import { Timeline } from "./timeline.ts";
 
 const query = new URL(location.href).searchParams;
 const name = query.get("name") ?? "Guest";
@@ -31,13 +19,10 @@ find("name", HTMLHeadingElement).textContent = name;
 
 // ---- the app's state ----
 
-let notes: [number, Note][] = [];
-let doubled = 0;
-let sent = 0;
-const pending = new Map<string, { readonly note: Note; kept: boolean }>();
-const talking = new Map<string, number>();
-
+const notes = new Notes(name);
 const started = performance.now();
+/** Whether the session has been live: what is restored from then on is an earlier moment. */
+let begun = false;
 const client = createClient({
   url: `${socket}/rostrum`,
   auth: () => ({ name }),
@@ -45,74 +30,103 @@ const client = createClient({
   heartbeat: { every: 2_000, within: 2_000 },
 });
 const session = client.session<Events>(query.get("session") ?? "standup-42", {
-  checkpoint: (): Kept => ({ notes, doubled, sent }),
+  checkpoint: () => notes.kept(),
   restore: (kept: Kept) => {
-    notes = kept.notes.map(([offset, note]) => [offset, note]);
-    doubled = kept.doubled;
-    sent = kept.sent;
-    happened(
-      "resume",
-      `${notes.length} messages restored from this device in ${Math.round(performance.now() - started)} ms`,
-    );
+    notes.restore(kept);
+    if (!begun) {
+      const after = Math.round(performance.now() - started);
+      happened("resume", `${kept.notes.length} messages restored from this device in ${after} ms`);
+    }
     render();
   },
+  transferSource,
 });
+
+session.ready.then(
+  () => {
+    begun = true;
+  },
+  () => {},
+);
 
 const plain = new PlainSide(
   `${socket}/plain`,
-  () => notes.map(([, note]) => note.id),
+  () => notes.list.map(([, { id }]) => id),
   () => render(),
 );
 
-session.on("note", (note, { offset, own }) => {
-  if (notes.some(([, known]) => known.id === note.id)) doubled += 1;
-  notes.push([offset, note]);
-  pending.delete(note.id);
-  if (own) sent = Math.max(sent, note.n);
+/** Until when what comes again is shown one by one: a page that goes back alone would be done before anybody saw it. */
+let slowUntil = 0;
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+session.on("note", async (note, { offset, own, replayed }) => {
+  if (replayed && performance.now() < slowUntil) await new Promise((resolve) => setTimeout(resolve, 80));
+  notes.add(offset, note, own);
   render();
 });
 
 const send = (text: string): void => {
-  sent += 1;
-  const note: Note = { id: crypto.randomUUID(), name, n: sent, text };
-  const entry = { note, kept: false };
-  pending.set(note.id, entry);
+  const note = notes.write(text);
   const sending = session.emit("note", note);
   sending.queued.then(
     () => {
-      entry.kept = true;
+      const waiting = notes.pending.get(note.id);
+      if (waiting !== undefined) waiting.kept = true;
       render();
     },
     () => {},
   );
-  sending.catch((error: RostrumError) => {
-    pending.delete(note.id);
-    happened("drop", `not sent: ${error.message}`);
-  });
+  // Why not, is told by `refused`, as it is for what an earlier page had written.
+  sending.catch(() => {});
   plain.send(note.id);
   session.checkpoint();
   render();
 };
 
-// ---- what happened ----
+// ---- going back ----
 
-const timeline = find("timeline", HTMLOListElement);
-const marks = { drop: "╳", resume: "↻", point: "◆", info: "·" } as const;
-const happened = (kind: keyof typeof marks, text: string): void => {
-  const item = document.createElement("li");
-  const time = document.createElement("time");
-  time.textContent = new Date().toLocaleTimeString([], { hour12: false });
-  const mark = document.createElement("span");
-  mark.className = kind;
-  mark.textContent = marks[kind];
-  mark.setAttribute("aria-hidden", "true");
-  const what = document.createElement("span");
-  what.textContent = text;
-  item.append(time, mark, what);
-  item.dataset["kind"] = kind;
-  timeline.prepend(item);
-  while (timeline.childElementCount > 60) timeline.lastElementChild?.remove();
+const nameOf = (id: string): string => session.members.get().find((member) => member.id === id)?.name ?? "somebody";
+const timeline = new Timeline({
+  session,
+  name,
+  nameOf,
+  since: (offset) => notes.since(offset),
+  rewinding: () => {
+    slowUntil = still.matches ? 0 : performance.now() + 2_000;
+  },
+});
+const answered = (note: Note): void => {
+  notes.settleReturned(note);
+  session.checkpoint();
+  render();
 };
+const returned = showReturned({
+  again: (note) => {
+    send(note.text);
+    answered(note);
+  },
+  drop: answered,
+});
+
+session.on("refused", (error, message) => {
+  if (message === undefined) return timeline.fault(error);
+  if (message.event !== "note") return;
+  const [note] = message.args as readonly [Note];
+  notes.pending.delete(note.id);
+  if (error.code === "RESYNCHRONIZED") notes.handBack(note);
+  else happened("drop", `not sent: ${excuse(error)}`);
+  session.checkpoint();
+  render();
+});
+session.on("resynchronize", ({ by, to, restored: from }) => {
+  notes.wentBack(to, from !== "none");
+  session.checkpoint();
+  const who = by === null ? "The server" : by === session.member ? "You" : nameOf(by);
+  happened("back", `${who} took everybody back to #${to}; what was written since is void`);
+  timeline.say(`${who} took everybody back to #${to}.`);
+  render();
+});
+
+// ---- what happened ----
 
 const badge = find("badge", HTMLParagraphElement);
 session.on("resume", ({ outcome, from, replayed, resent, gap, why }) => {
@@ -132,9 +146,9 @@ session.on("closed", (error) => happened("drop", `closed: ${error.message}`));
 
 let points = 0;
 session.sync.points.subscribe((list) => {
-  for (const point of list.filter(({ serial }) => serial > points))
-    happened("point", `sync point ${point.serial} at #${point.offset}`);
-  points = list.at(-1)?.serial ?? points;
+  for (const { serial, offset } of list.filter((point) => point.offset > points))
+    happened("point", `sync point ${serial} at #${offset}`);
+  points = list.at(-1)?.offset ?? points;
 });
 
 // ---- the status line ----
@@ -161,98 +175,21 @@ const showStatus = (): void => {
 };
 session.status.subscribe(showStatus);
 
-// ---- the floor ----
-
-const mic = session.floor("mic");
-const talk = find("talk", HTMLButtonElement);
-const toggle = find("toggle", HTMLInputElement);
-const floorText = find("floor", HTMLParagraphElement);
-let wish: AbortController | undefined;
-let onAir: ReturnType<typeof setInterval> | undefined;
-
-const nameOf = (id: string): string => session.members.get().find((member) => member.id === id)?.name ?? "somebody";
-const showFloor = (): void => {
-  const { holders, queue, mine, position } = mic.get();
-  const [holder] = holders;
-  const speaks =
-    holder === undefined
-      ? "Nobody has the floor."
-      : mine === "held"
-        ? "You have the floor."
-        : `${nameOf(holder.member)} has the floor.`;
-  const waits = queue.length === 0 ? "" : ` Waiting: ${queue.map(({ member }) => nameOf(member)).join(", ")}.`;
-  const stale = session.status.get().phase === "live" ? "" : " (as last heard)";
-  floorText.textContent = `${speaks}${waits}${stale}`;
-  talk.dataset["mine"] = mine;
-  talk.textContent =
-    mine === "held"
-      ? "On air"
-      : mine === "waiting"
-        ? `Waiting, number ${position}`
-        : toggle.checked
-          ? "Talk"
-          : "Hold to talk";
+const showCompany = (): void => {
+  const others = session.members.get().filter(({ id }) => id !== session.member);
+  const named = (away: boolean): string =>
+    others
+      .filter(({ presence }) => (presence === "connected") !== away)
+      .map((member) => `, ${member.name ?? "somebody"}`)
+      .join("");
+  const away = named(true);
+  const words = `Here: you${named(false)}${away === "" ? "" : `. Away: ${away.slice(2)}`}`;
+  setText(find("company", HTMLParagraphElement), words);
 };
-mic.subscribe(showFloor);
-session.members.subscribe(showFloor);
+session.members.subscribe(showCompany);
 
-const stopTalking = (): void => {
-  clearInterval(onAir);
-  onAir = undefined;
-  wish?.abort(new Error("no longer wanted"));
-  wish = undefined;
-};
-const startTalking = (): void => {
-  if (wish !== undefined) return;
-  const mine = new AbortController();
-  wish = mine;
-  mic.request({ signal: mine.signal }).then(
-    (grant: Grant) => {
-      if (mine.signal.aborted) return void grant.release();
-      happened("info", `the floor is yours, fence ${grant.fence}`);
-      const say = (): void => void session.emit("talk", name).catch(() => {});
-      say();
-      onAir = setInterval(say, 1_000);
-      mine.signal.addEventListener("abort", () => void grant.release());
-      grant.lost.addEventListener("abort", () => {
-        if (wish === mine) {
-          happened("drop", "the floor was lost");
-          stopTalking();
-        }
-      });
-    },
-    (error: unknown) => {
-      if (wish === mine) wish = undefined;
-      if (!mine.signal.aborted) happened("drop", error instanceof Error ? error.message : String(error));
-    },
-  );
-};
-talk.addEventListener("pointerdown", (event) => {
-  if (toggle.checked) return;
-  talk.setPointerCapture(event.pointerId);
-  startTalking();
-});
-for (const type of ["pointerup", "pointercancel", "lostpointercapture"])
-  talk.addEventListener(type, () => toggle.checked || stopTalking());
-talk.addEventListener("keydown", (event) => {
-  if (toggle.checked || event.repeat || (event.key !== " " && event.key !== "Enter")) return;
-  event.preventDefault();
-  startTalking();
-});
-talk.addEventListener("keyup", (event) => {
-  if (!toggle.checked && (event.key === " " || event.key === "Enter")) stopTalking();
-});
-talk.addEventListener("blur", () => toggle.checked || stopTalking());
-talk.addEventListener("click", () => {
-  if (toggle.checked) wish === undefined ? startTalking() : stopTalking();
-});
-toggle.addEventListener("change", () => {
-  stopTalking();
-  showFloor();
-});
-session.on("talk", (who, { replayed }) => {
-  if (!replayed) talking.set(who, Date.now());
-});
+microphone(session, name, nameOf);
+new Files(session, nameOf);
 
 // ---- what is on the page ----
 
@@ -262,15 +199,6 @@ const cell = (testid: string, value: number, bad = false): void => {
   if (found === null) return;
   found.textContent = String(value);
   found.dataset["bad"] = String(bad && value > 0);
-};
-
-/** Numbers missing in each person's own count: between the first that we know of and the last. */
-const holes = (): number => {
-  const byName = new Map<string, Set<number>>();
-  for (const [, note] of notes) byName.set(note.name, (byName.get(note.name) ?? new Set()).add(note.n));
-  let missing = 0;
-  for (const numbers of byName.values()) missing += Math.max(...numbers) - Math.min(...numbers) + 1 - numbers.size;
-  return missing;
 };
 
 const row = (note: Note, where: string, waits: boolean): HTMLLIElement => {
@@ -291,19 +219,21 @@ const row = (note: Note, where: string, waits: boolean): HTMLLIElement => {
 
 const render = perFrame(() => {
   list.replaceChildren(
-    ...notes.slice(-200).map(([offset, note]) => row(note, `#${offset}`, false)),
-    ...[...pending.values()].map(({ note, kept }) => row(note, kept ? "kept here" : "sending", true)),
+    ...notes.list.slice(-200).map(([offset, note]) => row(note, `#${offset}`, false)),
+    ...[...notes.pending.values()].map(({ note, kept }) => row(note, kept ? "kept here" : "sending", true)),
   );
   list.scrollTop = list.scrollHeight;
-  cell("sent", sent);
-  cell("received", notes.length);
-  cell("lost", holes(), true);
-  cell("doubled", doubled, true);
+  cell("sent", notes.sent);
+  cell("received", notes.list.length);
+  cell("lost", notes.holes, true);
+  cell("doubled", notes.doubled, true);
   cell("plain-sent", plain.sent);
   cell("plain-received", plain.received);
   cell("plain-lost", plain.lost, true);
   cell("plain-doubled", plain.doubled, true);
   find("plain-note", HTMLParagraphElement).textContent = plain.note;
+  returned(notes.returned);
+  timeline.show();
 });
 
 const text = find("text", HTMLInputElement);
@@ -314,10 +244,7 @@ find("form", HTMLFormElement).addEventListener("submit", (event) => {
   text.value = "";
 });
 find("burst", HTMLButtonElement).addEventListener("click", () => {
-  for (let each = 1; each <= 10; each += 1) send(`number ${sent + 1}`);
-});
-find("mark", HTMLButtonElement).addEventListener("click", () => {
-  session.sync.minor().catch((error: RostrumError) => happened("drop", error.message));
+  for (let each = 1; each <= 10; each += 1) send(`number ${notes.sent + 1}`);
 });
 addEventListener("message", ({ data, source }) => {
   if (source !== parent || typeof data !== "object" || data === null || !("compare" in data)) return;
@@ -328,8 +255,12 @@ addEventListener("message", ({ data, source }) => {
   else plain.stop();
   render();
 });
-if (parent !== window) parent.postMessage({ ready: true }, "*");
+if (parent !== window) {
+  parent.postMessage({ ready: true }, "*");
+  // The stage makes room for all of it: nobody likes to scroll in two places.
+  const main = document.querySelector("main");
+  if (main !== null) new ResizeObserver(() => parent.postMessage({ height: main.offsetHeight }, "*")).observe(main);
+}
 
 showStatus();
-showFloor();
 render();

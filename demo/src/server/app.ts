@@ -24,12 +24,16 @@ const sessions = attachSessions(io.of("/rostrum"), {
     // It is a demo: whoever says so is the chair. An app looks that up.
     return role === "member" || role === "chair" ? { user: name, name, roles: [role] } : null;
   },
-  roles: { chair: ["*"], member: ["emit", "volatile", "floor", "sync", "priority"] },
+  roles: { chair: ["*"], member: ["emit", "volatile", "floor", "sync", "priority", "transfer", "activity"] },
   floors: {
     mic: { capacity: 1, maxHold: 60_000, grace: 8_000 },
     air: { capacity: 1, maxHold: 30_000, grace: 8_000 },
   },
   guards: { talk: "mic" },
+  // Who has not come so far by then holds nobody up: a visitor does not wait half a minute to see that either.
+  sync: { confirmWithin: 15_000 },
+  // A sync point every half second of a transfer at the demo's pace: what a visitor breaks costs less than that.
+  activities: { interval: 2_000_000, fetchWithin: 3_600_000 },
   limits: { members: 50 },
 });
 

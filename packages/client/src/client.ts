@@ -3,9 +3,11 @@
 import { RostrumError, type ServerFrame } from "@rostrum/protocol";
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 import { defaultPulse } from "./engine/pulse.ts";
-import { claimOrphans, type Device, openKeeping, scopePrefix } from "./keeping.ts";
-import { Link } from "./link.ts";
-import { type AnyEvents, type Keeping, Session, type SessionHost, type SessionOptions } from "./session.ts";
+import type { AnyEvents } from "./events.ts";
+import { claimOrphans, type Device, forgetUser, openKeeping } from "./keeping.ts";
+import { Link, type LinkEvents } from "./link.ts";
+import { Session } from "./session.ts";
+import type { Keeping, SessionHost, SessionOptions } from "./session-options.ts";
 import { hasIndexedDB, indexedDBStorage } from "./storage/indexeddb.ts";
 import { memoryStorage } from "./storage/memory.ts";
 import type { Storage } from "./storage/storage.ts";
@@ -58,33 +60,35 @@ export const createClient = (options: ClientOptions = {}): Client => {
   const { user = "default", heartbeat = {} } = options;
   const sessions = new Map<string, Session<never>>();
   /** Connections of headless sessions that send what dead tabs left behind. */
-  const adoptions = new Set<() => void>();
+  const adoptions = new Set<{ readonly stop: () => void; readonly abort: (reason: string) => void }>();
 
   const dial = (): Socket =>
     io(options.url ?? address(options.socket), {
       transports: ["websocket", "polling"],
       tryAllTransports: true,
+      ...settingsOf(options.socket),
       ...options.io,
       autoConnect: false,
       reconnection: false,
       forceNew: true,
     });
+  const connectWithin = options.connectWithin ?? 20_000;
+  const pulse = { ...defaultPulse, ...heartbeat, connectWithin };
+  // Pings are answered behind what is under way: only silence counts there.
+  const lane = (events: LinkEvents): Link => new Link(dial, { ...pulse, within: 2_000_000_000 }, events);
+  const silence = pulse.within * 12;
   const connection = (dialled: () => Socket, present: () => Iterable<Session<never>>): Pick<SessionHost, "link"> => {
     const each = (act: (session: Session<never>) => void): void => [...present()].forEach(act);
-    const link = new Link(
-      dialled,
-      { ...defaultPulse, ...heartbeat, connectWithin: options.connectWithin ?? 20_000 },
-      {
-        connected: () => each((session) => session.connected()),
-        disconnected: () => each((session) => session.disconnected()),
-        frames: (frames: readonly ServerFrame[]) => {
-          for (const frame of frames) {
-            if ("session" in frame) each((session) => session.id === frame.session && session.frame(frame));
-          }
-        },
-        changed: () => each((session) => session.refresh()),
+    const link = new Link(dialled, pulse, {
+      connected: () => each((session) => session.connected()),
+      disconnected: () => each((session) => session.disconnected()),
+      frames: (frames: readonly ServerFrame[]) => {
+        for (const frame of frames) {
+          if ("session" in frame) each((session) => session.id === frame.session && session.frame(frame));
+        }
       },
-    );
+      changed: () => each((session) => session.refresh()),
+    });
     return { link };
   };
   const main = connection(options.socket === undefined ? dial : () => options.socket as Socket, () =>
@@ -105,6 +109,8 @@ export const createClient = (options: ClientOptions = {}): Client => {
   const auth: SessionHost["auth"] = async (reason) => options.auth?.({ reason });
   const host: SessionHost = {
     ...main,
+    lane,
+    silence,
     auth,
     keep: async (session) => openKeeping(await device, user, session.id),
     gone: (session) => {
@@ -117,12 +123,13 @@ export const createClient = (options: ClientOptions = {}): Client => {
     let session: Session<never> | undefined;
     const own = connection(dial, () => (session === undefined ? [] : [session]));
     const stop = (): void => {
-      adoptions.delete(stop);
+      adoptions.delete(adoption);
       session?.close();
       own.link.close();
     };
-    adoptions.add(stop);
-    session = new Session<never>(id, {}, { ...own, auth, keep: async () => orphan, gone: stop });
+    const adoption = { stop, abort: (reason: string) => session?.abort(reason) };
+    adoptions.add(adoption);
+    session = new Session<never>(id, {}, { ...own, lane, silence, auth, keep: async () => orphan, gone: stop });
     const { status } = session;
     status.subscribe(({ phase, sync }) => {
       if (phase === "live" && sync === "synced") session?.release().catch(stop);
@@ -149,12 +156,15 @@ export const createClient = (options: ClientOptions = {}): Client => {
     },
     retry: () => link.probe(),
     forget: async () => {
-      each((session) => session.abort("the user's data is being removed"));
-      await (await device).storage.wipe(scopePrefix(user));
+      const reason = "the user's data is being removed";
+      each((session) => session.abort(reason));
+      // Or what they write next would be there again.
+      for (const { abort } of adoptions) abort(reason);
+      await forgetUser(await device, user);
     },
     close: () => {
       each((session) => session.close());
-      for (const stop of adoptions) stop();
+      for (const { stop } of adoptions) stop();
       unwatch();
       link.close();
     },
@@ -175,10 +185,27 @@ const openDevice = async ({ storage, tabs }: ClientOptions): Promise<Device> => 
   return { storage: memoryStorage(), tabs: claims, warnings: [warning] };
 };
 
+/** What is not in the types of Socket.IO. */
+interface OpenSocket {
+  readonly nsp: string;
+  readonly io: { readonly uri?: string; readonly opts: Partial<ManagerOptions> };
+  readonly auth?: NonNullable<SocketOptions["auth"]>;
+}
+
 /** Where an app's own socket goes, so that another can be made beside it. */
 const address = (socket: Socket | undefined): string => {
   if (socket === undefined) return "";
-  const { hostname, port, secure } = socket.io.opts;
-  const namespace = (socket as unknown as { readonly nsp: string }).nsp;
-  return `${secure === true ? "https" : "http"}://${hostname ?? "localhost"}:${port ?? ""}${namespace}`;
+  const { nsp, io } = socket as unknown as OpenSocket;
+  const uri = io.uri ?? "";
+  // Before it has dialled for the first time, only its manager knows where to.
+  if (/^\w+:\/\//.test(uri)) return new URL(uri).origin + nsp;
+  const { hostname, port, secure } = io.opts;
+  return `${secure === true ? "https" : "http"}://${hostname ?? "localhost"}:${port ?? ""}${nsp}`;
+};
+
+/** How an app's own socket dials: path, headers, parser, auth. */
+const settingsOf = (socket: Socket | undefined): Partial<ManagerOptions & SocketOptions> => {
+  if (socket === undefined) return {};
+  const { io, auth } = socket as unknown as OpenSocket;
+  return { ...io.opts, ...(auth === undefined ? {} : { auth }) };
 };

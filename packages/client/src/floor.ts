@@ -13,6 +13,7 @@ import {
   type SessionState,
   type Time,
 } from "@rostrum/protocol";
+import { awaited } from "./awaited.ts";
 import type { HoldingNews } from "./engine/holdings.ts";
 import type { Stored } from "./engine/outbox.ts";
 import { type FloorView, viewOf } from "./floor-view.ts";
@@ -112,12 +113,6 @@ const checked = ({ reason, timeout }: AskOptions): { within?: number; reason?: s
 
 const hasCode = (error: unknown, ...codes: readonly string[]): boolean =>
   error instanceof RostrumError && codes.includes(error.code);
-
-/** A refusal that nobody awaits must not end a process. */
-const awaited = <T>(promise: Promise<T>): Promise<T> => {
-  promise.catch(() => {});
-  return promise;
-};
 
 /** Resolves when the command is stored, or was refused because what it was to end is over already. */
 const done = (submitted: Promise<Stored>, over?: string): Promise<void> =>

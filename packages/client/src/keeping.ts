@@ -2,8 +2,8 @@
 
 import { RostrumError } from "@rostrum/protocol";
 import { format, hasUnsent, type Kept, readRecord } from "./engine/record.ts";
-import type { Keeping } from "./session.ts";
-import type { Storage } from "./storage/storage.ts";
+import type { Keeping } from "./session-options.ts";
+import { asidePrefix, type Storage, setAsideOf } from "./storage/storage.ts";
 import type { Release, Tabs } from "./tabs.ts";
 
 export interface Device {
@@ -15,7 +15,7 @@ export interface Device {
 const separator = "\u0000";
 
 /** Everything of a user; of one session, if given. */
-export const scopePrefix = (user: string, session?: string): string =>
+const scopePrefix = (user: string, session?: string): string =>
   session === undefined ? `${user}${separator}` : `${user}${separator}${session}${separator}`;
 
 /**
@@ -102,4 +102,12 @@ export const claimOrphans = async (
     release();
   }
   return orphans;
+};
+
+/** Removes all that is kept for a user, what was set aside included. */
+export const forgetUser = async ({ storage }: Device, user: string): Promise<void> => {
+  const prefix = scopePrefix(user);
+  await storage.wipe(prefix);
+  for (const scope of await storage.list(asidePrefix))
+    if (setAsideOf(scope).startsWith(prefix)) await storage.wipe(scope);
 };

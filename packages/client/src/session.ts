@@ -3,15 +3,11 @@
 import {
   type ClientFrame,
   type Entry,
-  fromPayload,
-  type History,
   type MemberCommand,
   type MemberId,
   measure,
   memberId,
   type Offset,
-  type Presence,
-  type ResyncKind,
   RostrumError,
   type ServerFrame,
   type SessionState,
@@ -20,166 +16,26 @@ import {
   sessionId,
   type Time,
   toPayload,
-  type UserId,
 } from "@rostrum/protocol";
+import { Activities } from "./activities.ts";
+import { awaited } from "./awaited.ts";
 import { sleeplessClock } from "./clock.ts";
-import { type AskedProposal, Dialog, type ProposalOutcome, type ProposeOptions } from "./dialog.ts";
-import type { RestoredFrom } from "./engine/delivery.ts";
-import { Engine, type Resumption } from "./engine/engine.ts";
-import type { Settle, Stored } from "./engine/outbox.ts";
-import type { Kept, Transaction } from "./engine/record.ts";
+import { Dialog, type ProposalOutcome, type ProposeOptions } from "./dialog.ts";
+import { Engine } from "./engine/engine.ts";
+import type { Stored } from "./engine/outbox.ts";
+import type { AnyEvents, Args, EventHandler, MemberView, Meta, Sending, SessionEvents } from "./events.ts";
 import { Floor, type FloorHost } from "./floor.ts";
-import type { Link } from "./link.ts";
+import { Handlers, isOwn } from "./handlers.ts";
 import { type Observable, observable } from "./observable.ts";
+import { sending } from "./sending.ts";
+import type { Keeping, SessionHost, SessionOptions } from "./session-options.ts";
 import { lostAfter, phaseOf, type Status } from "./status.ts";
 import { SyncPoints } from "./sync-points.ts";
+import { Transfers } from "./transfers.ts";
 import { isOnline } from "./wake.ts";
-
-/** What comes with a message. */
-export interface Meta {
-  readonly offset: Offset;
-  /** The server's time. */
-  readonly at: Time;
-  /** The member that sent it; `null`: the server. */
-  readonly from: MemberId | null;
-  /** Whether this member sent it, in this or an earlier life of the page. */
-  readonly own: boolean;
-  /** The member was given it before; it comes again because the page has a new life and rebuilds its state. */
-  readonly replayed: boolean;
-  readonly private: boolean;
-}
-
-/** Event names to functions of their payload; without types of its own, an app may emit anything. */
-export type AnyEvents = Record<string, (...args: unknown[]) => unknown>;
-
-/** A method's parameters may be narrower than declared: so an app without typed events may write what it expects. */
-type Loose = { call(...args: unknown[]): unknown }["call"];
-
-/** What a handler of the event looks like: the payload, then the meta. */
-export type EventHandler<E, K extends keyof E> = string extends keyof E
-  ? Loose
-  : (...args: [...Args<E, K>, Meta]) => unknown;
-
-type Args<E, K extends keyof E> = E[K] extends (...args: infer A) => unknown ? A : never;
-
-/** What the session itself tells. These names are not free for an app's own events. */
-export interface SessionEvents {
-  /** The session is live (again): how, and what it took. */
-  readonly resume: (resumption: Resumption) => void;
-  /**
-   * A command was refused, whether or not somebody awaits its promise. If it was a message it is handed back, also when it
-   * was emitted in an earlier life of the page.
-   */
-  readonly refused: (error: RostrumError, returned?: Returned) => void;
-  /** Somebody proposes something, and this member is asked. Not answering in time is a refusal. */
-  readonly proposal: (proposal: AskedProposal) => void;
-  /** The session went back, and this member's app with it. */
-  readonly resynchronize: (resynchronization: Resynchronization) => void;
-  /** A member reports that it cannot go on (X.215: exception). What follows is the server's policy. */
-  readonly exception: (exception: { readonly from: MemberId; readonly reason: string }) => void;
-  /** Something is wrong that stops nothing: a handler threw, storage is in memory only, a token was used elsewhere. */
-  readonly warning: (error: RostrumError) => void;
-  /** The session is over here. */
-  readonly closed: (error: RostrumError) => void;
-}
-
-/** How the session went back, and the app with it. */
-export interface Resynchronization {
-  readonly kind: ResyncKind;
-  /** Who asked for it; `null`: the server. */
-  readonly by: MemberId | null;
-  /** The offset to whose state all return; messages between it and `offset` are void. */
-  readonly to: Offset;
-  readonly offset: Offset;
-  readonly reason?: string;
-  /** Where `restore` got the app's state from; `none`: there was none to be had, and the app keeps what it has. */
-  readonly restored: RestoredFrom;
-}
-
-/** A message that was not stored. */
-export interface Returned {
-  readonly event: string;
-  readonly args: readonly unknown[];
-  readonly to?: readonly MemberId[];
-}
-
-/** Resolves when the entry is durable on the server. */
-export interface Sending extends Promise<Stored> {
-  /** Resolves when it is kept on this device: from then on it is sent even if the page dies. */
-  readonly queued: Promise<void>;
-}
-
-export interface MemberView {
-  readonly id: MemberId;
-  readonly user: UserId;
-  readonly name?: string;
-  readonly roles: readonly string[];
-  readonly presence: Exclude<Presence, "gone">;
-  readonly since: Time;
-}
-
-export interface SessionOptions {
-  /** The app's state, so that a page that comes back has it before the network answers. Plain data, copied at once. */
-  readonly checkpoint?: () => unknown;
-  readonly restore?: (state: never) => void;
-  /**
-   * When `checkpoint` is asked: after so many entries (default 100), bytes of messages (262,144) or, with the next entry,
-   * milliseconds (30,000). A number counts entries. Sync points ask as well.
-   */
-  readonly checkpointEvery?: number | { readonly entries?: number; readonly bytes?: number; readonly time?: number };
-  /** How many of the app's states are kept on this device at sync points; default 8. */
-  readonly pointStates?: number;
-  /**
-   * Sync points that ask for it are confirmed when the handlers have come as far, and the app's state is kept on the device;
-   * `explicit`: only by `session.sync.confirm`.
-   */
-  readonly confirm?: "processed" | "explicit";
-  /**
-   * Most own messages (default 2,000) and bytes of them (2 MiB) that are kept after they were stored, until a confirmed major
-   * point secures them: should the server lose them, they are sent again. 0: none.
-   */
-  readonly secureMessages?: number;
-  readonly secureBytes?: number;
-  /** What to get as a newcomer, within what the server offers. */
-  readonly history?: History;
-  /** Features without which not to go on. */
-  readonly required?: readonly string[];
-  /** Most commands that may wait here; default 10,000. */
-  readonly outboxCommands?: number;
-  /** Most bytes that may wait here; default 8 MiB. */
-  readonly outboxBytes?: number;
-}
-
-/** What a session needs of its client. */
-export interface SessionHost {
-  readonly link: Link;
-  readonly auth: (reason: "open" | "expiring") => Promise<unknown>;
-  /** Opens the device's record of the session. */
-  readonly keep: (session: Session<never>) => Promise<Keeping>;
-  readonly gone: (session: Session<never>) => void;
-}
-
-/** One scope of a storage, claimed by this page. */
-export interface Keeping {
-  readonly kept: Kept | undefined;
-  readonly warnings: readonly RostrumError[];
-  readonly commit: (transaction: Transaction) => Promise<void>;
-  readonly release: () => void;
-}
 
 /** What floors and dialog need of the session. */
 type Seam = Pick<FloorHost, "state" | "self" | "submit" | "local">;
-
-type Handler = (...args: unknown[]) => unknown;
-const own: ReadonlySet<string> = new Set<keyof SessionEvents>([
-  "resume",
-  "refused",
-  "proposal",
-  "resynchronize",
-  "exception",
-  "warning",
-  "closed",
-]);
 
 export class Session<Events extends object = AnyEvents> {
   /** Resolves when the session is live for the first time. Rejects if it is closed before. */
@@ -191,6 +47,10 @@ export class Session<Events extends object = AnyEvents> {
   readonly dialog: Dialog;
   /** Sync points: setting and confirming them, going back to them. */
   readonly sync: SyncPoints;
+  /** Named pieces of work that can be interrupted and resumed, here or on another device of the same user. */
+  readonly activities: Activities;
+  /** Bytes for others, that go on where they were after drops, reloads and crashes. */
+  readonly transfers: Transfers;
   readonly volatile: {
     /** To those who are here now, not stored, dropped if late. Answers whether it was sent at all. */
     readonly emit: <K extends keyof Events & string>(event: K, ...args: Args<Events, K>) => boolean;
@@ -198,13 +58,15 @@ export class Session<Events extends object = AnyEvents> {
 
   private readonly clock = sleeplessClock();
   private readonly engine: Engine;
-  private readonly handlers = new Map<string, Set<Handler>>();
+  private readonly handlers = new Handlers();
   private readonly floors = new Map<string, Floor>();
   private keeping: Keeping | undefined;
   private apartSince: number | undefined = performance.now();
   private everLive = false;
   private lostTimer: ReturnType<typeof setTimeout> | undefined;
   private alarm: ReturnType<typeof setTimeout> | undefined;
+  /** Commands of our own making: whoever made one hears of its refusal, not the app. */
+  private readonly quiet = new WeakSet<MemberCommand>();
   private readonly statusSource = observable<Status>({
     network: "online",
     phase: "connecting",
@@ -239,18 +101,45 @@ export class Session<Events extends object = AnyEvents> {
     this.sync = new SyncPoints({
       ...this.seam,
       payload: (value) => this.payload(value),
-      generation: () => this.engine.generation,
+      under: () => this.engine.under(),
       keepsState: checkpoint !== undefined,
       sharing: () => this.engine.features.includes("transfers"),
       stateAt: (offset) => this.engine.stateAt(offset),
       goBackTo: (kept) => this.engine.goBackTo(kept),
-      share: (point, state) => void this.share(point, state),
+      share: (point, state) => this.share(point, state),
       fetch: (point) => this.fetchState(point),
     });
     this.dialog = new Dialog({
       ...this.seam,
       ask: (proposal) => this.tell("proposal", proposal),
     });
+    this.activities = new Activities({
+      ...this.seam,
+      submit: (command) => this.submit(command, measure(command, this.engine.limits.depth + 2)),
+      payload: (value) => this.payload(value),
+      tell: (change) => this.tell("activity", change),
+    });
+    this.transfers = new Transfers(
+      {
+        ...this.seam,
+        submit: (command) => {
+          this.quiet.add(command);
+          return this.submit(command, measure(command, this.engine.limits.depth + 2));
+        },
+        payload: (value) => this.payload(value),
+        session: sessionId(id),
+        limits: () => this.engine.limits,
+        pass: () => (this.engine.phase.kind === "live" ? this.engine.pass : undefined),
+        link: host.lane,
+        silence: host.silence,
+        status: this.status,
+        source: options.transferSource,
+        hears: () => this.handlers.hears("transfer"),
+        tell: (incoming) => this.tell("transfer", incoming),
+        warn: (error) => this.tell("warning", error),
+      },
+      this.activities,
+    );
     this.engine = new Engine(
       {
         session: sessionId(id),
@@ -286,7 +175,7 @@ export class Session<Events extends object = AnyEvents> {
               ),
           );
         },
-        deliver: (entry, replayed, done) => this.deliver(entry, replayed, done),
+        deliver: (entry, replayed, done) => this.handlers.deliver(entry, replayed, this.engine.member, done),
         checkpoint: () => structuredClone(checkpoint?.()),
         restore: (state) => restore?.(structuredClone(state) as never),
         fetchState: (point, done) => {
@@ -317,7 +206,10 @@ export class Session<Events extends object = AnyEvents> {
           }
         },
         changed: () => this.changed(),
-        resumed: (resumption) => this.tell("resume", resumption),
+        resumed: (resumption) => {
+          if (resumption.outcome === "reset") this.activities.reset();
+          this.tell("resume", resumption);
+        },
         volatile: (from, event, args) => {
           const meta: Meta = {
             offset: 0,
@@ -327,7 +219,7 @@ export class Session<Events extends object = AnyEvents> {
             replayed: false,
             private: false,
           };
-          this.run(event, args, meta);
+          this.handlers.run(event, args, meta);
         },
         holding: (news) => this.floors.get(news.floor)?.news(news),
         folded: (entry) => this.folded(entry),
@@ -385,10 +277,9 @@ export class Session<Events extends object = AnyEvents> {
     handler: EventHandler<Events, K>,
   ): () => void;
   on(event: string, handler: (...args: never[]) => unknown): () => void {
-    const call: Handler = (...args) => handler(...(args as never[]));
-    const handlers = this.handlers.get(event) ?? new Set();
-    this.handlers.set(event, handlers.add(call));
-    return () => void handlers.delete(call);
+    const undo = this.handlers.on(event, handler);
+    if (event === "transfer") this.transfers.update();
+    return undo;
   }
 
   /**
@@ -456,10 +347,8 @@ export class Session<Events extends object = AnyEvents> {
   }
 
   /** Leaves in order: what was emitted before is stored first. Resolves when the member has left. */
-  async release(): Promise<void> {
-    const { promise, settle } = this.settling();
-    this.engine.release(settle);
-    await promise;
+  release(): Promise<void> {
+    return awaited(sending((settle) => this.engine.release(settle)).then(() => {}));
   }
 
   /** Leaves at once. What is not confirmed is given up; floors come free at once, or after the grace if the link is down. */
@@ -519,8 +408,8 @@ export class Session<Events extends object = AnyEvents> {
   }
 
   private send(to: readonly MemberId[] | undefined, event: string, args: readonly unknown[]): Sending {
-    try {
-      if (own.has(event))
+    return sending((settle) => {
+      if (isOwn(event))
         throw new RostrumError("USAGE", `"${event}" is an event of the session itself; choose another name.`, {
           event,
         });
@@ -541,10 +430,8 @@ export class Session<Events extends object = AnyEvents> {
           { size, limit: limits.messageBytes },
         );
       }
-      return this.submitting((settle) => this.engine.message(item, to, size, settle));
-    } catch (error) {
-      return refusedSending(error);
-    }
+      this.engine.message(item, to, size, settle);
+    });
   }
 
   private get seam(): Seam {
@@ -566,113 +453,42 @@ export class Session<Events extends object = AnyEvents> {
   }
 
   private submit(command: MemberCommand, bytes: number): Sending {
-    return this.submitting((settle) => this.engine.submit(command, bytes, settle));
+    return sending((settle) => void this.engine.submit(command, bytes, settle));
   }
 
-  private submitting(submit: (settle: Settle) => void): Sending {
-    try {
-      const { promise, queued, settle } = this.settling();
-      submit(settle);
-      return Object.assign(promise, { queued });
-    } catch (error) {
-      return refusedSending(error);
-    }
-  }
-
-  private settling(): { promise: Promise<Stored>; queued: Promise<void>; settle: Settle } {
-    let settle: Settle | undefined;
-    const queuedSettle: { resolve?: () => void; reject?: (error: unknown) => void } = {};
-    const queued = new Promise<void>((resolve, reject) => Object.assign(queuedSettle, { resolve, reject }));
-    const promise = new Promise<Stored>((resolve, reject) => {
-      settle = {
-        queued: () => queuedSettle.resolve?.(),
-        stored: (stored) => {
-          queuedSettle.resolve?.();
-          resolve(stored);
-        },
-        refused: (error) => {
-          queuedSettle.reject?.(error);
-          reject(error);
-        },
-      };
+  /** Puts the app's state at a point on the server. That it could not be done stops nothing. */
+  private share(point: Offset, state: unknown): void {
+    this.transfers.putState(point, state).catch((cause: unknown) => {
+      // A point that has become void in the meantime needs no state.
+      const error = cause instanceof RostrumError ? cause : new RostrumError("USAGE", String(cause), {}, { cause });
+      if (error.code !== "SYNC_UNKNOWN" && error.code !== "CLOSED") this.tell("warning", error);
     });
-    // A refusal that nobody awaits is told by the event; it must not end a process.
-    promise.catch(() => {});
-    queued.catch(() => {});
-    return { promise, queued, settle: settle as Settle };
   }
 
-  /** Puts the app's state at a point on the server. */
-  private async share(_point: Offset, _state: unknown): Promise<void> {}
-
-  /** Gets the app's state at a point from the server. */
-  private async fetchState(_point: SyncPoint): Promise<{ readonly value: unknown } | undefined> {
-    return undefined;
+  /** Gets the app's state at a point from the server; `undefined`: none is shared there. */
+  private async fetchState({ serial, state }: SyncPoint): Promise<{ readonly value: unknown } | undefined> {
+    if (state === undefined) return undefined;
+    try {
+      return { value: await this.transfers.getState(state) };
+    } catch (cause) {
+      throw cause instanceof RostrumError
+        ? cause
+        : new RostrumError(
+            "STATE_MISSING",
+            `The state at sync point ${serial} could not be read: ${String(cause)}.`,
+            { serial },
+            { cause },
+          );
+    }
   }
 
   private tell<K extends keyof SessionEvents>(event: K, ...args: Parameters<SessionEvents[K]>): void {
-    for (const handler of this.handlers.get(event) ?? []) void this.guarded(event, () => handler(...args));
-  }
-
-  /** A handler that throws is told of, and the entry counts as delivered: it would not come again by being thrown at. */
-  private guarded(event: string, call: () => unknown): unknown {
-    const complain = (cause: unknown): void => {
-      if (event === "warning") console.error("rostrum: a warning handler threw", cause);
-      else
-        this.tell(
-          "warning",
-          new RostrumError(
-            "USAGE",
-            `A handler of "${event}" threw: ${String(cause)}. The entry counts as delivered.`,
-            { event },
-            { cause },
-          ),
-        );
-    };
-    try {
-      const result = call();
-      return result instanceof Promise ? result.catch(complain) : result;
-    } catch (cause) {
-      return complain(cause);
-    }
-  }
-
-  /** Calls the handlers of an event; answers a promise if one of them has to be awaited. */
-  private run(event: string, args: readonly unknown[], meta: Meta): Promise<unknown> | undefined {
-    const handlers = this.handlers.get(event);
-    if (handlers === undefined || own.has(event)) return undefined;
-    const waits: unknown[] = [];
-    for (const handler of handlers) {
-      const result = this.guarded(event, () => handler(...args, meta));
-      if (result instanceof Promise) waits.push(result);
-    }
-    return waits.length === 0 ? undefined : Promise.all(waits);
-  }
-
-  private deliver(entry: Entry, replayed: boolean, done: () => void): void {
-    if (entry.type !== "messages") return done();
-    const { by: from, at } = entry;
-    const meta = (index: number): Meta => ({
-      offset: entry.offset + index,
-      at,
-      from,
-      own: from !== null && from === this.engine.member,
-      replayed,
-      private: entry.to !== undefined,
-    });
-    const step = (index: number): void => {
-      for (let next = index; next < entry.items.length; next += 1) {
-        const [event, ...args] = entry.items[next] ?? [""];
-        const wait = this.run(event, args.map(fromPayload), meta(next));
-        if (wait !== undefined) return void wait.then(() => step(next + 1));
-      }
-      done();
-    };
-    step(0);
+    this.handlers.tell(event, ...args);
   }
 
   /** What somebody here waits for. */
   private folded(entry: Entry): void {
+    this.activities.happened(entry);
     if (entry.type === "settled") return this.dialog.happened(entry);
     if (entry.type === "exception") return this.tell("exception", { from: entry.member, reason: entry.reason });
     if ((entry.type !== "floor-denied" && entry.type !== "floor-cancelled") || entry.member !== this.engine.member)
@@ -684,6 +500,7 @@ export class Session<Events extends object = AnyEvents> {
   private refused(error: RostrumError, command: MemberCommand): void {
     // A grant that somebody else ended first is released as it was meant to be.
     if (command.type === "floor-release" && error.code === "FLOOR_NOT_HELD") return;
+    if (this.quiet.has(command) || (command.type === "sync-confirm" && isLate(error))) return;
     if (command.type !== "messages") return this.tell("refused", error);
     for (const [event, ...args] of command.items)
       this.tell("refused", error, { event, args, ...(command.to === undefined ? {} : { to: command.to }) });
@@ -720,6 +537,7 @@ export class Session<Events extends object = AnyEvents> {
     )
       this.show();
     if (phase.kind === "closed" && before.phase !== "closed") this.over(phase.error);
+    if (phase.kind === "closed" && this.engine.isOver && !this.finished) this.finish(phase.error);
   }
 
   private shownControl: Offset = -1;
@@ -743,6 +561,7 @@ export class Session<Events extends object = AnyEvents> {
     }
     this.sync.update();
     this.dialog.update();
+    this.activities.update();
     for (const floor of this.floors.values()) floor.update();
   }
 
@@ -754,20 +573,22 @@ export class Session<Events extends object = AnyEvents> {
     this.dialog.close(error);
     this.sync.close(error);
     this.tell("closed", error);
-    if (this.engine.isOver) {
-      this.host.gone(this as Session<never>);
-      this.keeping?.release();
-    }
+  }
+
+  private finished = false;
+
+  /** Nothing brings it back: unlike what has only been stopped by an error, and may be tried again. */
+  private finish(error: RostrumError): void {
+    this.finished = true;
+    this.activities.close(error);
+    this.host.gone(this as Session<never>);
+    this.keeping?.release();
   }
 }
 
-const refusedSending = (error: unknown): Sending => {
-  const promise: Promise<Stored> = Promise.reject(error as Error);
-  const queued: Promise<void> = Promise.reject(error as Error);
-  promise.catch(() => {});
-  queued.catch(() => {});
-  return Object.assign(promise, { queued });
-};
+/** What was to be confirmed is confirmed, void or forgotten: who asks for it hears so by the promise. */
+const isLate = ({ code }: RostrumError): boolean =>
+  code === "SYNC_NOT_ASKED" || code === "SYNC_UNKNOWN" || code === "RESYNCHRONIZED";
 
 const requestOver = (entry: Extract<Entry, { type: "floor-denied" | "floor-cancelled" }>): RostrumError => {
   const { floor, reason } = entry;

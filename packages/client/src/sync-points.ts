@@ -12,6 +12,7 @@ import {
   type SessionState,
   type SyncPoint,
 } from "@rostrum/protocol";
+import { awaited } from "./awaited.ts";
 import type { Stored } from "./engine/outbox.ts";
 import type { Checkpoint } from "./engine/record.ts";
 import { type Observable, observable } from "./observable.ts";
@@ -52,8 +53,8 @@ interface SyncHost {
   readonly state: () => SessionState;
   readonly submit: (command: MemberCommand) => Promise<Stored>;
   readonly payload: (value: unknown) => unknown;
-  /** In which the app's state is. */
-  readonly generation: () => number;
+  /** The generation in which the app's state is. */
+  readonly under: () => { readonly generation?: number };
   readonly keepsState: boolean;
   /** Whether the server keeps states. */
   readonly sharing: () => boolean;
@@ -87,11 +88,13 @@ export class SyncPoints {
    * @example
    * const point = await session.sync.minor({ name: "before the vote" })
    */
-  async minor(options: MinorOptions = {}): Promise<SyncPoint> {
+  minor(options: MinorOptions = {}): Promise<SyncPoint> {
     const { confirm, share = false } = options;
-    return this.set(
-      { type: "sync-minor", ...this.described(options), ...(confirm === true ? { confirm } : {}) },
-      share,
+    return awaited(
+      this.put(
+        () => ({ type: "sync-minor", ...this.described(options), ...(confirm === true ? { confirm } : {}) }),
+        share,
+      ),
     );
   }
 
@@ -104,26 +107,28 @@ export class SyncPoints {
    * const result = await session.sync.major({ name: "chapter 1" })
    * if (result.outcome === "unconfirmed") show(`${result.missing.length} have not come so far`)
    */
-  async major(options: MajorOptions = {}): Promise<PointOutcome> {
+  major(options: MajorOptions = {}): Promise<PointOutcome> {
     const { rule, within, share = this.host.keepsState } = options;
-    const point = await this.set(
-      {
+    const put = this.put(
+      () => ({
         type: "sync-major",
         ...this.described(options),
         ...(rule === undefined ? {} : { rule }),
         ...(within === undefined ? {} : { within }),
-      },
+      }),
       share,
     );
-    return this.settled(point);
+    return awaited(put.then((point) => this.settled(point)));
   }
 
   /** Resolves when a point that waits for confirmation is settled; at once, if it asks for none. */
   settled(point: SyncPoint): Promise<PointOutcome> {
-    return new Promise((resolve, reject) => {
-      this.waiting.add({ point, resolve, reject });
-      this.update();
-    });
+    return awaited(
+      new Promise((resolve, reject) => {
+        this.waiting.add({ point, resolve, reject });
+        this.update();
+      }),
+    );
   }
 
   /**
@@ -131,13 +136,13 @@ export class SyncPoints {
    * `confirm: "explicit"`.
    * @throws RostrumError SYNC_UNKNOWN, SYNC_NOT_ASKED, FORBIDDEN
    */
-  async confirm(point: Serial | string, data?: unknown): Promise<Stored> {
-    const { serial } = this.find(point);
-    return this.host.submit({
+  confirm(point: Serial | string, data?: unknown): Promise<Stored> {
+    return this.does(() => ({
       type: "sync-confirm",
-      serial,
+      serial: this.serialOf(point),
+      ...this.host.under(),
       ...(data === undefined ? {} : { data: this.host.payload(data) }),
-    });
+    }));
   }
 
   /**
@@ -148,28 +153,26 @@ export class SyncPoints {
    * @example
    * await session.sync.restart("before the vote")
    */
-  async restart(point: Serial | string, reason?: string): Promise<Stored> {
-    const { sync } = this.host.state();
-    const serial = point === sync.base.serial ? point : this.find(point).serial;
-    return this.resynchronize("restart", serial, reason);
+  restart(point: Serial | string, reason?: string): Promise<Stored> {
+    return this.resynchronize("restart", () => this.serialOf(point), reason);
   }
 
   /** Gives up everything since the last confirmed major point; the next point gets a serial that was never used. */
-  async abandon(reason?: string): Promise<Stored> {
-    return this.resynchronize("abandon", undefined, reason);
+  abandon(reason?: string): Promise<Stored> {
+    return this.resynchronize("abandon", () => undefined, reason);
   }
 
   /** Begins a new numbering: the next point gets this serial, from 1. Nothing stored is void; what is under way is refused. */
-  async renumber(serial: Serial, reason?: string): Promise<Stored> {
-    return this.resynchronize("set", serial, reason);
+  set(serial: Serial, reason?: string): Promise<Stored> {
+    return this.resynchronize("set", () => serial, reason);
   }
 
   /**
    * Reports that this member cannot go on from here (X.215: exception). What follows is the server's policy: the others are
    * told, all go back to the last confirmed point, this member is put out, or the session ends.
    */
-  async exception(reason: string): Promise<Stored> {
-    return this.host.submit({ type: "exception", reason: reason.slice(0, 500), ...this.generation() });
+  exception(reason: string): Promise<Stored> {
+    return this.does(() => ({ type: "exception", reason: reason.slice(0, 500), ...this.host.under() }));
   }
 
   /**
@@ -225,8 +228,8 @@ export class SyncPoints {
 
   // ---- inside ----
 
-  private async set(command: MemberCommand, share: boolean): Promise<SyncPoint> {
-    const { offset } = await this.host.submit({ ...command, ...this.generation() } as MemberCommand);
+  private async put(command: () => MemberCommand, share: boolean): Promise<SyncPoint> {
+    const { offset } = await this.host.submit({ ...command(), ...this.host.under() } as MemberCommand);
     if (share && this.host.keepsState && this.host.sharing()) {
       this.toShare.add(offset);
       if (this.reachedEarly.has(offset)) this.reached(offset);
@@ -236,23 +239,27 @@ export class SyncPoints {
     return point;
   }
 
-  private resynchronize(
-    kind: "restart" | "abandon" | "set",
-    serial: Serial | undefined,
-    reason?: string,
-  ): Promise<Stored> {
-    return this.host.submit({
-      type: "resynchronize",
-      kind,
-      ...(serial === undefined ? {} : { serial }),
-      ...(reason === undefined || reason === "" ? {} : { reason: reason.slice(0, 500) }),
-      ...this.generation(),
-    });
+  /** What is refused is told by an event as well: that nobody awaits it must not end a process. */
+  private does(command: () => MemberCommand): Promise<Stored> {
+    const submit = async (): Promise<Stored> => this.host.submit(command());
+    return awaited(submit());
   }
 
-  private generation(): { generation?: number } {
-    const generation = this.host.generation();
-    return generation === 0 ? {} : { generation };
+  private resynchronize(
+    kind: "restart" | "abandon" | "set",
+    serialOf: () => Serial | undefined,
+    reason?: string,
+  ): Promise<Stored> {
+    return this.does(() => {
+      const serial = serialOf();
+      return {
+        type: "resynchronize",
+        kind,
+        ...(serial === undefined ? {} : { serial }),
+        ...(reason === undefined || reason === "" ? {} : { reason: reason.slice(0, 500) }),
+        ...this.host.under(),
+      };
+    });
   }
 
   private described({ name, data }: PointOptions): { name?: string; data?: unknown } {
@@ -260,6 +267,11 @@ export class SyncPoints {
       ...(name === undefined ? {} : { name }),
       ...(data === undefined ? {} : { data: this.host.payload(data) }),
     };
+  }
+
+  /** The server knows its serials best; names are looked up here. */
+  private serialOf(point: Serial | string): Serial {
+    return typeof point === "number" ? point : this.find(point).serial;
   }
 
   private find(point: Serial | string): SyncPoint {

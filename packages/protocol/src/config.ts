@@ -92,7 +92,7 @@ export const defaultActivities: ActivityConfig = {
   most: 1_000,
   resumeWithin: 24 * hour,
   fetchWithin: 24 * hour,
-  interval: 4_194_304,
+  interval: 8_388_608,
   bytes: 4_294_967_296,
   bytesInAll: 17_179_869_184,
 };

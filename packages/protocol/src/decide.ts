@@ -145,6 +145,7 @@ const byMember = (to: Deciding, from: FromMember, command: MemberCommand): reado
       requireMay(to.state, member, "major");
       break;
     case "sync-confirm":
+    case "exception":
       requireMay(to.state, member, "confirm");
       break;
     case "resynchronize":
@@ -415,6 +416,7 @@ const takeUp = (
       member.roles.length === resume.roles.length &&
       member.roles.every((role, index) => role === resume.roles[index]),
     ...(resume.name === undefined ? {} : { name: resume.name }),
+    ...(member.presence === "gone" ? { user: member.user } : {}),
   });
   if (member.presence !== "connected") advanceAll(to);
   // It may come back with other roles, and no longer be a chair.

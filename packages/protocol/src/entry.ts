@@ -56,6 +56,8 @@ export interface Joined extends Stamp {
 export interface Resumed extends Stamp {
   readonly type: "resumed";
   readonly member: MemberId;
+  /** It was given up and comes back after all: who did not see it then has to learn of it anew. */
+  readonly user?: UserId;
   readonly incarnation: number;
   readonly node: string;
   readonly name?: string;
@@ -450,30 +452,15 @@ export const lastOffset = (entry: Entry): Offset => entry.offset + span(entry) -
 /** Control entries change who may do what; an append is conditional on the offset of the last one. */
 export const isControl = (entry: Entry): boolean => entry.type !== "messages";
 
+export const isActivityEntry = (entry: Entry): entry is ActivityEntry => entry.type.startsWith("activity-");
+
 /** Whose business the entry is: everybody's, nobody's (the server's own), or that of these members. */
 export const audienceOf = (entry: Entry): "all" | "none" | readonly MemberId[] => {
-  switch (entry.type) {
-    case "resumed":
-      // A quiet take-up changes nothing for others.
-      return entry.quiet ? "none" : "all";
-    case "forgotten":
-      return "none";
-    case "messages":
-    case "sync-confirmed":
-    case "activity-started":
-    case "activity-point":
-    case "activity-confirmed":
-    case "activity-interrupted":
-    case "activity-resumed":
-    case "activity-declined":
-    case "activity-discarded":
-    case "activity-ended":
-    case "activity-forgotten":
-      if (entry.to === undefined) return "all";
-      return [...entry.to, ...(entry.by === null ? [] : [entry.by]), ...("also" in entry ? (entry.also ?? []) : [])];
-    default:
-      return "all";
-  }
+  // A quiet take-up changes nothing for others.
+  if (entry.type === "forgotten" || (entry.type === "resumed" && entry.quiet)) return "none";
+  if (entry.type !== "messages" && entry.type !== "sync-confirmed" && !isActivityEntry(entry)) return "all";
+  if (entry.to === undefined) return "all";
+  return [...entry.to, ...(entry.by === null ? [] : [entry.by]), ...("also" in entry ? (entry.also ?? []) : [])];
 };
 
 /** Whether a member is to be told of the entry. */

@@ -6,8 +6,7 @@
 import type { Activity } from "./activities/activity.ts";
 import { foldActivity } from "./activities/fold.ts";
 import { foldDialog, withoutMember } from "./dialog/fold.ts";
-import type { Entry } from "./entry.ts";
-import { lastOffset } from "./entry.ts";
+import { type ActivityEntry, type Entry, isActivityEntry, lastOffset } from "./entry.ts";
 import type { Floor } from "./floors/floor.ts";
 import { foldFloor } from "./floors/fold.ts";
 import type { MemberId, Offset, Seq } from "./ids.ts";
@@ -65,6 +64,22 @@ const advanceSeq = (to: Folding, id: MemberId, seq: Seq): void => {
     changeMember(to, id, { confirmed: member.incarnation });
 };
 
+const connected = ({ at, offset }: Entry): Pick<Member, "presence" | "since" | "changed"> => ({
+  presence: "connected",
+  since: at,
+  changed: offset,
+});
+
+const foldActivityInto = (to: Folding, entry: ActivityEntry): void => {
+  const id = entry.type === "activity-started" ? entry.offset : entry.activity;
+  const activity = foldActivity(to.activities.get(id), entry, (member) => to.members.get(member)?.user);
+  if (activity !== undefined) activities(to).set(id, activity);
+  else if (to.activities.has(id)) {
+    activities(to).delete(id);
+    to.sync = withoutState(to.sync, id);
+  }
+};
+
 /** Applies one entry to a folding. */
 export const foldInto = (to: Folding, entry: Entry): void => {
   to.head = lastOffset(entry);
@@ -75,6 +90,7 @@ export const foldInto = (to: Folding, entry: Entry): void => {
   }
   to.control = entry.offset;
   if ("seq" in entry && entry.by !== null && entry.seq !== undefined) advanceSeq(to, entry.by, entry.seq);
+  if (isActivityEntry(entry)) return foldActivityInto(to, entry);
   switch (entry.type) {
     case "opened":
       to.birth = entry.birth;
@@ -105,17 +121,14 @@ export const foldInto = (to: Folding, entry: Entry): void => {
       });
       return;
     }
-    case "resumed":
-      changeMember(to, entry.member, {
-        incarnation: entry.incarnation,
-        node: entry.node,
-        presence: "connected",
-        since: entry.at,
-        changed: entry.offset,
-        roles: entry.roles,
-        ...(entry.name === undefined ? {} : { name: entry.name }),
-      });
+    case "resumed": {
+      const { member: id, user, name, roles, node, incarnation } = entry;
+      // A view does not show who is gone.
+      if (user !== undefined && !to.members.has(id))
+        members(to).set(id, { id, user, roles, node, incarnation, confirmed: 0, ...connected(entry) });
+      changeMember(to, id, { incarnation, node, roles, ...connected(entry), ...(name === undefined ? {} : { name }) });
       return;
+    }
     case "dropped":
       changeMember(to, entry.member, { presence: "dropped", since: entry.since, changed: entry.offset });
       return;
@@ -163,24 +176,6 @@ export const foldInto = (to: Folding, entry: Entry): void => {
     case "exception":
       to.sync = foldSync(to.sync, entry, to.config.sync.points);
       return;
-    case "activity-started":
-    case "activity-point":
-    case "activity-confirmed":
-    case "activity-interrupted":
-    case "activity-resumed":
-    case "activity-declined":
-    case "activity-discarded":
-    case "activity-ended":
-    case "activity-forgotten": {
-      const id = entry.type === "activity-started" ? entry.offset : entry.activity;
-      const activity = foldActivity(to.activities.get(id), entry, (member) => to.members.get(member)?.user);
-      if (activity !== undefined) activities(to).set(id, activity);
-      else if (to.activities.has(id)) {
-        activities(to).delete(id);
-        to.sync = withoutState(to.sync, id);
-      }
-      return;
-    }
     case "ended":
       to.ended = { at: entry.at, ...(entry.reason === undefined ? {} : { reason: entry.reason }) };
       return;

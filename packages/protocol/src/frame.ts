@@ -18,7 +18,7 @@ export const wireEvent = "rostrum";
 export const versions: readonly number[] = [1];
 
 /** Optional parts that this code offers; a session's set is the intersection (X.215: functional units). */
-export const features: readonly string[] = ["volatile", "floors", "sync", "dialog", "activities"];
+export const features: readonly string[] = ["volatile", "floors", "sync", "dialog", "activities", "transfers"];
 
 /** A position in one life of a log. */
 export interface Cursor {
@@ -141,7 +141,10 @@ export interface FinishFrame {
   readonly digest: string;
 }
 
-/** On a lane: the member wants bytes `[at, upTo)` of an activity; more than there are yet come when they are confirmed. */
+/**
+ * On a lane: the member wants bytes `[at, upTo)` of an activity; more than there are yet come when they are confirmed. None
+ * (`upTo` is `at`): it wants no more of it.
+ */
 export interface FetchFrame {
   readonly type: "fetch";
   readonly session: SessionId;
@@ -317,6 +320,8 @@ export interface ContinueFrame {
   readonly activity: Offset;
   readonly at: number;
   readonly upTo: number;
+  /** Largest piece that is welcome at present. */
+  readonly piece?: number;
 }
 
 /** Bytes that were asked for by `fetch`. `end`: there are no more. */

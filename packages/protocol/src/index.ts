@@ -2,6 +2,7 @@
 
 export type { Activity, ActivityKind, ActivityPoint, TransferInfo, TransferPoint } from "./activities/activity.ts";
 export { storedBytes } from "./activities/activity.ts";
+export { foldActivity } from "./activities/fold.ts";
 export { audienceIn, concerns } from "./activities/sight.ts";
 export * from "./command.ts";
 export * from "./config.ts";

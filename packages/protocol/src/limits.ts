@@ -2,6 +2,8 @@
 export interface Limits {
   /** Largest message, measured as `measure` does: characters of text and bytes of binary. */
   readonly messageBytes: number;
+  /** Largest data of what stays in the session's state, and so goes to every newcomer: of sync points and of activities. */
+  readonly dataBytes: number;
   /** Deepest nesting of a payload. */
   readonly depth: number;
   /** Longest event, floor or session name, in characters. */
@@ -22,6 +24,7 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   messageBytes: 65_536,
+  dataBytes: 8_192,
   depth: 32,
   nameLength: 128,
   recipients: 1_000,
@@ -29,5 +32,5 @@ export const defaultLimits: Limits = {
   windowBytes: 524_288,
   creditEntries: 2_000,
   chunkBytes: 262_144,
-  laneBytes: 4_194_304,
+  laneBytes: 8_388_608,
 };

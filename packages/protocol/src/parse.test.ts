@@ -114,6 +114,24 @@ describe("a command", () => {
     expect(command({ type: "activity-start", kind: "transfer", name: "f", data })).toBe("MESSAGE_TOO_LARGE");
   });
 
+  it("is held to less where it stays in the state, which every newcomer gets", () => {
+    const [fits, more] = ["x".repeat(defaultLimits.dataBytes - 10), "x".repeat(defaultLimits.dataBytes)];
+    const run = { activity: 1, run: 1 };
+    for (const [good, key] of [
+      [{ type: "sync-minor" }, "data"],
+      [{ type: "sync-major" }, "data"],
+      [{ type: "activity-start", kind: "app", name: "w" }, "data"],
+      [{ type: "activity-point", ...run }, "data"],
+      [{ type: "activity-interrupt", ...run }, "data"],
+      [{ type: "activity-end", ...run }, "result"],
+    ] as const) {
+      expect(command({ ...good, [key]: fits })).toEqual({ ...good, [key]: fits });
+      expect(command({ ...good, [key]: more })).toBe("MESSAGE_TOO_LARGE");
+    }
+    // What only goes by may be as large as a message.
+    expect(command({ type: "sync-confirm", serial: 1, data: more })).toMatchObject({ type: "sync-confirm" });
+  });
+
   it("takes a day at most for what is meant to end, and no field from a prototype", () => {
     expect(command({ type: "sync-major", within: 1e12 })).toEqual({ type: "sync-major", within: 86_400_000 });
     expect(command({ type: "sync-major", within: 0 })).toEqual({ type: "sync-major", within: 1 });
@@ -160,6 +178,9 @@ describe("a frame of a lane", () => {
     refuse(chunk, "at", [...noNumbers, undefined]);
     refuse(chunk, "bytes", [undefined, null, "abc", [1, 2], {}, 3, new Uint8Array(0)]);
     refuse(chunk, "bytes", [new Uint8Array(defaultLimits.chunkBytes + 1)]);
+    let deep: unknown[] = [];
+    for (let level = 0; level < 100_000; level += 1) deep = [deep];
+    expect(frame({ ...chunk, bytes: deep })).toBe("FRAME_INVALID");
     refuse(finish, "bytes", [...noNumbers, bytes]);
     refuse(finish, "digest", ["", "0A".repeat(32), "0a".repeat(31), `${"0a".repeat(32)}\n`, 7, undefined, bytes]);
     refuse(fetch, "at", noNumbers);

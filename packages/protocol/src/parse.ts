@@ -154,9 +154,24 @@ const data = <K extends string>(from: Fields, key: K, limits: Limits): { readonl
   return { [key]: value } as { readonly [P in K]?: unknown };
 };
 
+/** Data that stays in the state: every newcomer gets it, and every snapshot holds it. */
+const stateData = <K extends string>(from: Fields, key: K, limits: Limits): { readonly [P in K]?: unknown } => {
+  const value = own(from, key);
+  const size = value === undefined ? 0 : measure(value, limits.depth);
+  const { dataBytes } = limits;
+  if (size > dataBytes) {
+    throw new RostrumError(
+      "MESSAGE_TOO_LARGE",
+      `The ${key} of a sync point or an activity has ${size} bytes, the limit is ${dataBytes}, as it goes to every newcomer; nothing was done. Send it as a message or a transfer, or raise limits.dataBytes.`,
+      { size, limit: dataBytes },
+    );
+  }
+  return data(from, key, limits);
+};
+
 const described = (from: Fields, limits: Limits): { readonly name?: string; readonly data?: unknown } => ({
   ...(own(from, "name") === undefined ? {} : { name: name(from, "name", limits) }),
-  ...data(from, "data", limits),
+  ...stateData(from, "data", limits),
 });
 
 const generation = (from: Fields): { readonly generation?: number } => optional(from, "generation", safe);
@@ -170,10 +185,11 @@ const run = (from: Fields): { readonly activity: number; readonly run: number } 
 const transferInfo = (value: unknown): void => {
   if (value === undefined) return;
   const from = fields(value, "data");
-  void optional(from, "size", safe);
-  void optional(from, "type", (type) =>
-    typeof type === "string" && type.length <= 255 ? type : invalid("a bad type"),
-  );
+  const size = own(from, "size");
+  if (size !== undefined) safe(size);
+  const type = own(from, "type");
+  if (type !== undefined && !(typeof type === "string" && type.length <= 255))
+    invalid("a bad type (text of at most 255 characters is due)");
 };
 
 const command = (value: unknown, limits: Limits): MemberCommand => {
@@ -280,7 +296,7 @@ const command = (value: unknown, limits: Limits): MemberCommand => {
         kind,
         name: name(from, "name", limits),
         ...recipients(from, limits),
-        ...data(from, "data", limits),
+        ...stateData(from, "data", limits),
         ...optional(from, "point", safe),
       };
     }
@@ -288,20 +304,20 @@ const command = (value: unknown, limits: Limits): MemberCommand => {
       return {
         type,
         ...run(from),
-        ...data(from, "data", limits),
+        ...stateData(from, "data", limits),
         ...(own(from, "confirm") === true ? { confirm: true } : {}),
       };
     case "activity-confirm":
       return { type, activity: whole(from, "activity"), serial: whole(from, "serial") };
     case "activity-interrupt":
-      return { type, ...run(from), ...optional(from, "for", member), ...data(from, "data", limits) };
+      return { type, ...run(from), ...optional(from, "for", member), ...stateData(from, "data", limits) };
     case "activity-resume":
       return { type, activity: whole(from, "activity") };
     case "activity-decline":
     case "activity-discard":
       return { type, activity: whole(from, "activity"), ...optional(from, "reason", words) };
     case "activity-end":
-      return { type, ...run(from), ...data(from, "result", limits) };
+      return { type, ...run(from), ...stateData(from, "result", limits) };
     case "release":
       return { type };
     case "abort":
@@ -356,7 +372,8 @@ const optional = <T, K extends string>(
 };
 
 const chunk = (value: unknown, limits: Limits): Uint8Array => {
-  const bytes = fromPayload(value);
+  // Only binary is looked into: anything else may be nested as deep as it likes.
+  const bytes = value instanceof ArrayBuffer || ArrayBuffer.isView(value) ? fromPayload(value) : undefined;
   if (!(bytes instanceof Uint8Array) || bytes.length === 0) return invalid("bad bytes (at least one is due)");
   return bytes.length <= limits.chunkBytes
     ? bytes

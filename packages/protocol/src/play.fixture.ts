@@ -12,6 +12,17 @@ import { foldAll } from "./fold.ts";
 import { memberId, sessionId, userId } from "./ids.ts";
 import { emptyState, fromRecord, type SessionState, type StateRecord, toRecord, toView } from "./state.ts";
 
+/** Numbers in [0, 1) from a seed (mulberry32). */
+export const chanceOf = (seed: number): (() => number) => {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+};
+
 export class Play {
   state: SessionState = emptyState(sessionId("s"));
   readonly log: Entry[] = [];

@@ -87,12 +87,15 @@ export const toRecord = (state: SessionState): StateRecord => ({
   activities: [...state.activities.values()],
 });
 
-export const fromRecord = (record: StateRecord): SessionState => ({
+/** One that an older version wrote lacks what it did not know. */
+export const fromRecord = ({ activities = [], ...record }: StateRecord): SessionState => ({
+  ...emptyState(record.session),
   ...record,
+  config: { ...defaultConfig, ...record.config },
   members: new Map(record.members.map((member) => [member.id, member])),
   seqs: new Map(record.seqs),
   floors: new Map(record.floors),
-  activities: new Map(record.activities.map((activity) => [activity.id, activity])),
+  activities: new Map(activities.map((activity) => [activity.id, activity])),
 });
 
 /** Whether members see different parts of the state. */

@@ -21,10 +21,12 @@ import {
 } from "@rostrum/protocol";
 import createDebug from "debug";
 import type { Namespace, Socket } from "socket.io";
-import type { Hosts } from "./hosts.ts";
+import { type Hosts, noBlobs } from "./hosts.ts";
 import type { AuthenticateContext, Identity, Settings } from "./options.ts";
 import { Pace, type Seat } from "./seat.ts";
 import { readToken } from "./token.ts";
+import { SocketLanes } from "./transfers/socket-lanes.ts";
+import type { Transfers } from "./transfers/transfers.ts";
 
 const debug: createDebug.Debugger = createDebug("rostrum:gateway");
 
@@ -45,6 +47,10 @@ export class Gateway {
   private readonly perUser = new Map<UserId, number>();
   private draining: { readonly until: number; readonly spread: number } | undefined;
   private readonly undo: () => void;
+  /** What this server has of what the protocol knows. */
+  private readonly offered: readonly string[];
+  /** Once the store is open. */
+  private ready: Hosts | undefined;
 
   constructor(
     private readonly nsp: Namespace,
@@ -52,8 +58,14 @@ export class Gateway {
     private readonly hosts: Promise<Hosts>,
     private readonly secret: Promise<Uint8Array>,
   ) {
+    hosts.then(
+      (ready) => (this.ready = ready),
+      // Told to each who opens a session.
+      () => {},
+    );
     const connect = (socket: Socket): void => this.accept(socket);
     nsp.on("connection", connect);
+    this.offered = features.filter((feature) => feature !== "transfers" || settings.blobs !== undefined);
     this.undo = () => void nsp.off("connection", connect);
     for (const socket of nsp.sockets.values()) this.accept(socket);
   }
@@ -77,8 +89,16 @@ export class Gateway {
     this.undo();
   }
 
+  /** @throws RostrumError SERVER_BUSY, FEATURE_MISSING */
+  private transfers(): Transfers {
+    if (this.ready === undefined) throw new RostrumError("SERVER_BUSY", "The server's store is not open yet.");
+    if (this.ready.transfers === undefined) throw noBlobs();
+    return this.ready.transfers;
+  }
+
   private accept(socket: Socket): void {
     const places = new Map<SessionId, Place>();
+    const lanes = new SocketLanes(socket, () => this.transfers(), this.settings.limits);
     let refused = 0;
     const refuse = (error: RostrumError, session: unknown, seq: unknown = 0): void => {
       refused += 1;
@@ -104,7 +124,7 @@ export class Gateway {
       for (const raw of frames) {
         if (socket.disconnected) return;
         try {
-          this.take(socket, places, parseFrame(raw, this.settings.limits));
+          this.take(socket, places, lanes, parseFrame(raw, this.settings.limits));
         } catch (error) {
           if (!(error instanceof RostrumError)) {
             // A fault of ours must cost one connection, not the process.
@@ -124,11 +144,12 @@ export class Gateway {
     socket.once("disconnect", () => {
       for (const place of places.values()) this.leave(place);
       places.clear();
+      lanes.close();
     });
     if (this.draining !== undefined) socket.emit(wireEvent, [{ type: "drain", wait: 0 }]);
   }
 
-  private take(socket: Socket, places: Map<SessionId, Place>, frame: ReadFrame): void {
+  private take(socket: Socket, places: Map<SessionId, Place>, lanes: SocketLanes, frame: ReadFrame): void {
     switch (frame.type) {
       case "ping":
         socket.emit(wireEvent, [{ type: "pong", n: frame.n, at: Date.now() }]);
@@ -139,6 +160,12 @@ export class Gateway {
           socket.disconnect(true);
         });
         return;
+      case "lane":
+      case "upload":
+      case "chunk":
+      case "finish":
+      case "fetch":
+        return lanes.take(frame);
       default:
     }
     const place = places.get(frame.session);
@@ -148,6 +175,7 @@ export class Gateway {
     }
     switch (frame.type) {
       case "commands":
+        this.ready?.transfers?.traffic.seen();
         if (!place.pace.take(frame)) {
           const { windowCommands } = this.settings.limits;
           this.shut(
@@ -176,12 +204,6 @@ export class Gateway {
       case "detach":
         places.delete(frame.session);
         this.leave(place);
-        return;
-      case "lane":
-      case "upload":
-      case "chunk":
-      case "finish":
-      case "fetch":
         return;
       default:
         frame satisfies never;
@@ -212,7 +234,7 @@ export class Gateway {
         ),
       );
     }
-    const missing = frame.required.find((feature) => !features.includes(feature));
+    const missing = frame.required.find((feature) => !this.offered.includes(feature));
     if (missing !== undefined) {
       return refuse(
         new RostrumError("FEATURE_MISSING", `The client needs "${missing}", which this server does not have.`, {
@@ -239,7 +261,7 @@ export class Gateway {
       reauthTimer: undefined,
       user: userId(""),
       limits: this.settings.limits,
-      features: features.filter((feature) => frame.features.includes(feature)),
+      features: this.offered.filter((feature) => frame.features.includes(feature)),
       version,
       pace: new Pace(1, 1, 0, () => {}),
     };

@@ -1,17 +1,20 @@
 /** A session as the app's server sees it: reads, emits, listens, moderates, ends. Loads the session when first used. */
 
 import {
+  type Activity,
   type Floor,
   type FloorChange,
   floorOf,
   fromPayload,
   type Item,
+  type MajorRule,
   type Member,
   type MemberCommand,
   type MemberId,
   memberId,
   type Offset,
   RostrumError,
+  type Serial,
   type ServerCommand,
   type SessionId,
   type SessionState,
@@ -21,7 +24,8 @@ import {
   toPayload,
 } from "@rostrum/protocol";
 import type { Result } from "./host.ts";
-import type { Hosts } from "./hosts.ts";
+import { type Hosts, noBlobs } from "./hosts.ts";
+import type { TransferListener } from "./transfers/depot.ts";
 
 /** Where something was stored. */
 export interface Stored {
@@ -57,6 +61,37 @@ export interface FloorModeration {
   reorder(member: string, position: number): Promise<Stored>;
   /** Changes how the floor works, for the rest of the session. @throws RostrumError FLOOR_CONFIG_INVALID */
   configure(change: FloorChange): Promise<Stored>;
+}
+
+/** What a sync point says of itself. */
+export interface PointOptions {
+  readonly name?: string;
+  readonly data?: unknown;
+}
+
+/** Sync points from the server's side (X.215). The returned point is as it stood when it was set. */
+export interface SyncModeration {
+  /**
+   * Marks this place in the log. `confirm`: all members who are here and may are asked to confirm it.
+   * @throws RostrumError SYNC_LIMIT, SESSION_ENDED
+   */
+  minor(options?: PointOptions & { readonly confirm?: boolean }): Promise<SyncPoint>;
+  /**
+   * Ends a dialogue unit: behind it nothing goes back once it is confirmed, by whom `rule` says (default: the `sync`
+   * option's `major`) and within so many milliseconds. Confirmed, the state is saved at once, and the log may be cut there.
+   * @throws RostrumError SYNC_PENDING, SYNC_LIMIT, SESSION_ENDED
+   */
+  major(options?: PointOptions & { readonly rule?: MajorRule; readonly within?: number }): Promise<SyncPoint>;
+  /**
+   * Takes all back to the state at this point; what was said since is void. 0, or the last confirmed major one: to where
+   * the dialogue unit begins.
+   * @throws RostrumError SYNC_UNKNOWN, SYNC_SECURED
+   */
+  restart(serial: Serial, reason?: string): Promise<Stored>;
+  /** Takes all back to the last confirmed major point; the next point gets a serial that was never used. */
+  abandon(reason?: string): Promise<Stored>;
+  /** Takes nothing back; the next point gets this serial, and nothing goes back behind here. */
+  set(serial: Serial, reason?: string): Promise<Stored>;
 }
 
 export class SessionHandle {
@@ -176,16 +211,90 @@ export class SessionHandle {
     return this.stored({ type: "withdraw", proposal });
   }
 
-  /** Sets a minor sync point. */
-  async syncMinor(data?: unknown): Promise<SyncPoint> {
-    const { offset } = await this.stored({
-      type: "sync-minor",
-      ...(data === undefined ? {} : { data: toPayload(data, this.depth) }),
-    });
-    const point = (await this.state()).sync.points.find((each) => each.offset === offset);
-    if (point === undefined)
-      throw new RostrumError("OUTCOME_UNKNOWN", "The sync point was set, but is no longer listed.", { offset });
-    return point;
+  /** Sync points from the server's side. It needs no token for them, and its confirmation is never asked for. */
+  readonly sync: SyncModeration = {
+    minor: ({ confirm, ...about } = {}) =>
+      this.point({ type: "sync-minor", ...this.described(about), ...(confirm === true ? { confirm } : {}) }),
+    major: ({ rule, within, ...about } = {}) =>
+      this.point({
+        type: "sync-major",
+        ...this.described(about),
+        ...(rule === undefined ? {} : { rule }),
+        ...(within === undefined ? {} : { within }),
+      }),
+    restart: (serial, reason) => this.resynchronize({ kind: "restart", serial }, reason),
+    abandon: (reason) => this.resynchronize({ kind: "abandon" }, reason),
+    set: (serial, reason) => this.resynchronize({ kind: "set", serial }, reason),
+  };
+
+  /**
+   * The session's activities and transfers: at work, interrupted, or ended and still kept.
+   *
+   * @example
+   * const waiting = (await sessions.get("standup-42").activities()).filter(({ status }) => status === "ended")
+   */
+  async activities(): Promise<readonly Activity[]> {
+    return [...(await this.state()).activities.values()];
+  }
+
+  /** Gives an activity up, whoever runs it; a transfer's bytes are removed. @throws RostrumError ACTIVITY_UNKNOWN */
+  discard(activity: Offset, reason?: string): Promise<Stored> {
+    return this.stored({ type: "activity-discard", activity, ...(reason === undefined ? {} : { reason }) });
+  }
+
+  /**
+   * The bytes of a transfer, or of a state, from the beginning. While it runs they come as they are confirmed, and the
+   * reading ends when it has ended. From then on they stay until this has read them, even if all others have them.
+   *
+   * @throws RostrumError ACTIVITY_UNKNOWN; TRANSFER_ABORTED if it is given up meanwhile; BLOB_FAILED, BLOB_UNKNOWN;
+   * SERVER_BUSY if the session stops meanwhile: read again; FEATURE_MISSING if the store keeps no blobs
+   * @example
+   * for await (const piece of sessions.get("standup-42").read(activity.id)) hash.update(piece)
+   */
+  async *read(activity: Offset, { signal }: { readonly signal?: AbortSignal } = {}): AsyncGenerator<Uint8Array, void> {
+    const hosts = await this.hosts();
+    if (hosts.transfers === undefined) throw noBlobs();
+    // Who listens keeps the session from being put away.
+    const unlisten = hosts.listen(this.id, () => {});
+    try {
+      await this.state();
+      const depot = hosts.transfers.depot(this.id);
+      if (depot === undefined) throw new RostrumError("SERVER_BUSY", "The session is being loaded; read again.");
+      yield* depot.read(activity, signal);
+    } finally {
+      unlisten();
+    }
+  }
+
+  /**
+   * Listens to this session's transfers that have ended, from now on; keeps the session loaded until undone. See
+   * `Sessions.onTransfer`, which hears those of all sessions.
+   *
+   * @example
+   * const stop = session.onTransfer(({ activity, bytes, digest }) => audit(activity.name, bytes, digest))
+   */
+  onTransfer(listener: TransferListener): () => void {
+    let undo: (() => void) | undefined;
+    let undone = false;
+    this.hosts().then(
+      (hosts) => {
+        if (undone) return;
+        hosts.get(this.id);
+        const unlisten = hosts.listen(this.id, () => {});
+        const own: TransferListener = (end) => (end.session === this.id ? listener(end) : undefined);
+        hosts.transferListeners.add(own);
+        undo = () => {
+          unlisten();
+          hosts.transferListeners.delete(own);
+        };
+      },
+      // A store that does not open is told by every call that awaits something.
+      () => {},
+    );
+    return () => {
+      undone = true;
+      undo?.();
+    };
   }
 
   /** Puts a member out. It may come back as a new one unless `authenticate` says no. */
@@ -201,6 +310,28 @@ export class SessionHandle {
   /** Ends the session for everybody, for good. */
   end(reason?: string): Promise<Stored> {
     return this.stored({ type: "end", ...(reason === undefined ? {} : { reason }) });
+  }
+
+  private described({ name, data }: PointOptions): PointOptions {
+    return {
+      ...(name === undefined ? {} : { name }),
+      ...(data === undefined ? {} : { data: toPayload(data, this.depth) }),
+    };
+  }
+
+  private async point(command: Extract<MemberCommand, { type: "sync-minor" | "sync-major" }>): Promise<SyncPoint> {
+    const { offset } = await this.stored(command);
+    const point = (await this.state()).sync.points.find((each) => each.offset === offset);
+    if (point === undefined)
+      throw new RostrumError("OUTCOME_UNKNOWN", "The sync point was set, but is no longer listed.", { offset });
+    return point;
+  }
+
+  private resynchronize(
+    how: { readonly kind: "restart" | "set"; readonly serial: Serial } | { readonly kind: "abandon" },
+    reason: string | undefined,
+  ): Promise<Stored> {
+    return this.stored({ type: "resynchronize", ...how, ...(reason === undefined ? {} : { reason }) });
   }
 
   private async stored(command: MemberCommand | ServerCommand): Promise<Stored> {

@@ -111,6 +111,15 @@ const overtaken = (): RostrumError =>
 const errorOf = (result: Result | RostrumError): RostrumError | undefined =>
   result instanceof RostrumError ? result : result.refusals[0]?.error;
 
+/** Whether a major sync point was confirmed (X.215: the end of a dialogue unit). */
+const securesUnit = (entries: readonly Entry[], { sync }: SessionState): boolean =>
+  entries.some(
+    (entry) =>
+      entry.type === "sync-settled" &&
+      entry.outcome === "confirmed" &&
+      sync.points.some(({ serial, kind, status }) => serial === entry.serial && kind === "major" && status !== "void"),
+  );
+
 export class Host<C> {
   readonly audience: Audience<C>;
   private state: SessionState;
@@ -121,6 +130,8 @@ export class Host<C> {
   private bytes = 0;
   private saved: Offset = 0;
   private saving = false;
+  /** A major point was confirmed while a snapshot from before it is being saved. */
+  private saveAgain = false;
   private deadline: Time = Infinity;
   /** Members of ours that lost their connection, and when. Told to the others only after the flicker. */
   private readonly absent = new Map<MemberId, Absence>();
@@ -574,7 +585,10 @@ export class Host<C> {
     this.audience.extend(entries, state);
     // What is read while loading was stored, and told, in an earlier life of the host.
     if (this.phase !== "loading") this.effects.stored(entries, state);
-    if (state.head - this.saved >= this.options.snapshotEvery) this.save();
+    // A confirmed major point is what members may go back to: it has to outlive the log before it.
+    const secures = securesUnit(entries, state);
+    if (secures && this.saving) this.saveAgain = true;
+    if (secures || state.head - this.saved >= this.options.snapshotEvery) this.save();
   }
 
   /** Saves the folded state, then lets go of what retention no longer wants, never above what is saved. */
@@ -583,10 +597,12 @@ export class Host<C> {
     this.saving = true;
     const { head, at } = this.state;
     const marks = [...this.marks, { offset: head, at, bytes: this.bytes }];
-    const below = trimLine(marks, this.options.retention, this.effects.now());
+    const below = this.trimLine(marks);
     const kept = marks.filter((mark) => mark.offset >= below - 1);
     this.effects.snapshot({ state: toRecord(this.state), marks: kept }, (error) => {
       this.saving = false;
+      const again = this.saveAgain;
+      this.saveAgain = false;
       if (error === undefined) {
         this.saved = head;
         this.marks = kept;
@@ -594,9 +610,26 @@ export class Host<C> {
           this.audience.trimmed(below);
           this.effects.trim(below);
         }
+        if (again) this.save();
       }
       done();
     });
+  }
+
+  /**
+   * The state that newcomers take up is of no use without what came after it: so the log is not cut above it, until that is
+   * twice what is to be kept.
+   */
+  private trimLine(marks: readonly Mark[]): Offset {
+    const { retention } = this.options;
+    const now = this.effects.now();
+    const line = trimLine(marks, retention, now);
+    const shared = this.state.sync.points.findLast(({ state, status }) => state !== undefined && status !== "void");
+    if (shared === undefined || line <= shared.offset + 1) return line;
+    const { count, bytes, age } = retention;
+    return trimLine(marks, { count: 2 * count, bytes: 2 * bytes, age: 2 * age }, now) <= shared.offset + 1
+      ? shared.offset + 1
+      : line;
   }
 
   /** The store's answer is unknown: forget everything, let the members come back to a host that loads anew. */

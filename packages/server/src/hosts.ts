@@ -21,6 +21,8 @@ import { Host, type HostEffects } from "./host.ts";
 import type { Settings } from "./options.ts";
 import type { Seat } from "./seat.ts";
 import { makeToken } from "./token.ts";
+import type { TransferListener } from "./transfers/depot.ts";
+import { Transfers } from "./transfers/transfers.ts";
 
 const debug: createDebug.Debugger = createDebug("rostrum:host");
 
@@ -42,10 +44,23 @@ const storeError = (session: SessionId, verb: string, cause: unknown): RostrumEr
         { cause },
       );
 
+/** What a transfer is refused with where there is nowhere to keep its bytes. */
+export const noBlobs = (): RostrumError =>
+  new RostrumError(
+    "FEATURE_MISSING",
+    "The server's store keeps no blobs, so that nothing can be transferred. Give attachSessions a store that has some, or the blobs option.",
+    { feature: "transfers" },
+  );
+
+const putAway = (): RostrumError =>
+  new RostrumError("SERVER_BUSY", "Nobody was in the session, and it was put away; open it again.");
+
 export class Hosts {
   readonly node: string = randomUUID();
   private readonly running = new Map<SessionId, { readonly host: Host<Seat>; readonly stop: () => void }>();
   private readonly listeners = new Map<SessionId, Set<StoredListener>>();
+  /** Absent: there is nowhere to keep bytes. */
+  readonly transfers: Transfers | undefined;
   private readonly chair: AutoChair;
   private closed = false;
 
@@ -54,9 +69,19 @@ export class Hosts {
     private readonly settings: Settings,
     private readonly secret: Uint8Array,
     private readonly floorListeners: ReadonlySet<FloorListener>,
+    readonly transferListeners: Set<TransferListener>,
     private readonly onFailure: (session: SessionId, error: RostrumError) => void,
   ) {
-    const { chairs, chairWithin } = settings;
+    const { chairs, chairWithin, blobs, limits, transferBytes, beside } = settings;
+    if (blobs !== undefined)
+      this.transfers = new Transfers({
+        blobs,
+        limits,
+        beside,
+        bytes: transferBytes,
+        secret,
+        listeners: transferListeners,
+      });
     this.chair = new AutoChair({
       chairOf: Object.values(chairs).every((chair) => chair === undefined)
         ? undefined
@@ -93,11 +118,13 @@ export class Hosts {
         stop();
       }),
     );
+    await this.transfers?.close(error);
     this.running.clear();
   }
 
-  /** What was stored, or, without entries, what was loaded: for functions in a chair, and for those who follow floors. */
+  /** What was stored, or, without entries, what was loaded: for transfers, functions in a chair, and who follows floors. */
   private watch(session: SessionId, host: Host<Seat>, entries: readonly Entry[], state: SessionState): void {
+    this.transfers?.consider(session, host, entries);
     this.chair.consider(session, host, entries, state);
     if (this.floorListeners.size > 0) this.tell(movesIn(session, entries, state));
   }
@@ -178,7 +205,7 @@ export class Hosts {
       },
       failed: (error) => {
         debug("%s failed: %s", session, error.message);
-        stop();
+        stop(error);
         if (this.running.get(session)?.host === host) this.running.delete(session);
         this.onFailure(session, error);
         // What was under way may have been stored: a member that nobody here knows of, and that only we can miss.
@@ -218,10 +245,13 @@ export class Hosts {
         retention,
         snapshotEvery,
         flicker,
-        ...(authorize === undefined
+        ...(authorize === undefined && this.transfers !== undefined
           ? {}
           : {
               authorize: (id, command, state) => {
+                if (this.transfers === undefined && command.type === "activity-start" && command.kind !== "app")
+                  return noBlobs();
+                if (authorize === undefined) return undefined;
                 const member = state.members.get(id);
                 if (member === undefined) return undefined;
                 try {
@@ -249,7 +279,8 @@ export class Hosts {
         this.running.delete(session);
       });
     }, idle).unref();
-    const stop = (): void => {
+    const stop = (error = putAway()): void => {
+      if (!stopped) this.transfers?.stop(session, error);
       stopped = true;
       clearTimeout(alarm);
       clearTimeout(flush?.timer);

@@ -7,10 +7,20 @@ export type { BlobReader, BlobStore, BlobWriter } from "./blobs.ts";
 export type { FloorChair, FloorSight, Ruling } from "./floors/auto-chair.ts";
 export { type MediaAdapter, type MediaOptions, mediaFollowsFloor, type PublisherContext } from "./floors/media.ts";
 export type { FloorMove, Holder } from "./floors/moves.ts";
-export type { FloorModeration, ServerListener, ServerMeta, SessionHandle, Stored } from "./handle.ts";
+export type {
+  FloorModeration,
+  PointOptions,
+  ServerListener,
+  ServerMeta,
+  SessionHandle,
+  Stored,
+  SyncModeration,
+} from "./handle.ts";
 export type { AuthenticateContext, FloorOptions, Identity, SessionsOptions } from "./options.ts";
 export type { Retention } from "./retention.ts";
 export { attachSessions, type DrainOptions, type Sessions } from "./sessions.ts";
 export type { Appended, Condition, Loaded, Mark, Snapshot, Store } from "./store.ts";
 export { embeddedStore } from "./stores/embedded.ts";
 export { memoryStore } from "./stores/memory.ts";
+export type { TransferEnd, TransferListener } from "./transfers/depot.ts";
+export type { TransferCounts } from "./transfers/transfers.ts";

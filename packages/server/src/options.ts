@@ -28,9 +28,11 @@ import {
   type Time,
 } from "@rostrum/protocol";
 import type { Socket } from "socket.io";
+import type { BlobStore } from "./blobs.ts";
 import type { FloorChair } from "./floors/auto-chair.ts";
 import { defaultRetention, type Retention } from "./retention.ts";
 import type { Store } from "./store.ts";
+import { defaultBeside, type Room } from "./transfers/traffic.ts";
 
 /** Who somebody is, as the app sees it. */
 export interface Identity {
@@ -62,15 +64,28 @@ export interface FloorOptions extends Partial<Omit<FloorConfig, "policy">> {
 export interface SessionsOptions {
   readonly store: Store;
   /**
+   * Where the bytes of transfers and shared states lie; default: the store's own (`store.blobs`). Closed with the store.
+   * Without either, transfers are refused with FEATURE_MISSING.
+   */
+  readonly blobs?: BlobStore;
+  /**
+   * Largest piece, and most bytes under way, of each transfer while somebody uses a session on this server, so that messages do
+   * not wait; in quiet `limits.chunkBytes` and `limits.laneBytes` hold. Default 65,536 and 524,288.
+   */
+  readonly transferBeside?: Partial<Room>;
+  /** Bytes of uploads in memory at once, over all sessions; who exceeds it waits. Default 64 MiB. */
+  readonly transferBytes?: number;
+  /**
    * Runs at every open and every resume. Answer who it is, or `null` to refuse for good (AUTH_REFUSED). What it throws
    * counts as a passing failure (AUTH_FAILED, the client tries again) unless it is a `RostrumError`.
    * Without it everybody is let in as a user of their own.
    */
   readonly authenticate?: (context: AuthenticateContext) => Promise<Identity | null> | Identity | null;
   /**
-   * Role → permissions: `emit`, `volatile`, `sync`, `end`, `dialog`, `floor` (or `request`, `pass`), `moderate` (or `accept`,
-   * `grant`, `deny`, `revoke`, `give`, `take`, `reorder`, `configure`, `priority`, `beneficiary`), `*` for all. With a name or
-   * pattern each concerns that alone: `emit:note`, `moderate:mic`, `floor:cell:*`.
+   * Role → permissions: `emit`, `volatile`, `sync` (or `minor`, `major`, `confirm`, `resynchronize`), `activity`, `transfer`,
+   * `end`, `dialog`, `floor` (or `request`, `pass`), `moderate` (or `accept`, `grant`, `deny`, `revoke`, `give`, `take`,
+   * `reorder`, `configure`, `priority`, `beneficiary`), `*` for all. With a name or pattern each concerns that alone:
+   * `emit:note`, `moderate:mic`, `floor:cell:*`, `transfer:report`.
    */
   readonly roles?: Readonly<Record<string, readonly string[]>>;
   /** Floor → how it works. `prefix*` makes a floor of each name that begins so, when it is first asked for. */
@@ -125,6 +140,9 @@ export interface Settings {
   readonly chairs: Readonly<Record<string, FloorChair | undefined>>;
   readonly chairWithin: number;
   readonly store: Store;
+  readonly blobs: BlobStore | undefined;
+  readonly beside: Room;
+  readonly transferBytes: number;
   readonly config: SessionConfig;
   readonly limits: Limits;
   readonly rate: number;
@@ -163,6 +181,18 @@ const checkFloors = (config: SessionConfig): void => {
   }
 };
 
+/** What is counted or waited for is a number; what would be done without end at 0, more. */
+const checkNumbers = ({ sync, activities }: SessionConfig, limits: Limits): void => {
+  const positive = new Set(["interval", "confirmWithin", "points", "chunkBytes", "laneBytes"]);
+  for (const [group, values] of Object.entries({ sync, activities, limits })) {
+    for (const [name, value] of Object.entries(values)) {
+      if (group === "sync" && (name === "major" || name === "exception")) continue;
+      if (typeof value !== "number" || !(value >= 0) || (value === 0 && positive.has(name)))
+        usage(`${group}: ${name} is ${String(value)}, and must be ${positive.has(name) ? "above 0" : "0 or more"}.`);
+    }
+  }
+};
+
 /** @throws RostrumError USAGE for options that contradict themselves. */
 export const settle = (options: SessionsOptions): Settings => {
   const { limits = {}, floors = {}, guards = {}, roles = defaultConfig.roles } = options;
@@ -198,9 +228,15 @@ export const settle = (options: SessionsOptions): Settings => {
     forgetAfter: options.forgetAfter ?? defaultConfig.forgetAfter,
   };
   checkFloors(config);
+  checkNumbers(config, { ...defaultLimits, ...conversation });
+  const { transferBytes = 67_108_864 } = options;
+  if (!(transferBytes > 0)) usage(`transferBytes is ${transferBytes}, and must be above 0.`);
   if (!(rate > 0 && burst > 0)) usage(`limits: rate ${rate} and burst ${burst} must be above 0.`);
   return {
     store: options.store,
+    blobs: options.blobs ?? options.store.blobs,
+    beside: { ...defaultBeside, ...options.transferBeside },
+    transferBytes,
     config,
     chairs,
     chairWithin: options.chairWithin ?? 5_000,

@@ -7,6 +7,8 @@ import { Gateway } from "./gateway.ts";
 import { SessionHandle } from "./handle.ts";
 import { type FloorListener, Hosts } from "./hosts.ts";
 import { type SessionsOptions, settle } from "./options.ts";
+import type { TransferListener } from "./transfers/depot.ts";
+import type { TransferCounts } from "./transfers/transfers.ts";
 
 const debug: createDebug.Debugger = createDebug("rostrum:sessions");
 
@@ -38,8 +40,24 @@ export interface Sessions {
    * sessions.onFloor(({ session, floor, granted, lost }) => audit(session, floor, granted, lost))
    */
   onFloor(listener: FloorListener): () => void;
+  /**
+   * Listens to transfers that have ended, in all sessions at work on this server: all their bytes are stored. While the
+   * promise that it returns is not settled, the bytes stay, though all who were to get them have them. One that ended as
+   * the server died is not told of again: look at `activities()`. Returns its undo.
+   *
+   * @example
+   * sessions.onTransfer(async ({ session, activity, digest }) => {
+   *   await pipeline(sessions.get(session).read(activity.id), createWriteStream(`./kept/${digest}`))
+   * })
+   */
+  onTransfer(listener: TransferListener): () => void;
   /** Counts for a health check. */
-  health(): { readonly sessions: number; readonly members: number; readonly draining: boolean };
+  health(): {
+    readonly sessions: number;
+    readonly members: number;
+    readonly draining: boolean;
+    readonly transfers: TransferCounts;
+  };
   /** Lets everybody go, saves, closes the store. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -57,17 +75,18 @@ export interface Sessions {
 export const attachSessions = (io: Server | Namespace, options: SessionsOptions): Sessions => {
   const settings = settle(options);
   const nsp = "of" in io ? io.of("/") : io;
-  const { store } = settings;
+  const { store, blobs } = settings;
   if (store.durable === false) {
     console.warn(
       "rostrum: the store keeps everything in memory; nothing outlives this process. Use embeddedStore(folder).",
     );
   }
   const floorListeners = new Set<FloorListener>();
+  const transferListeners = new Set<TransferListener>();
   const secret = store.secret();
   const hosts = secret.then(
     (key) =>
-      new Hosts(nsp, settings, key, floorListeners, (session, error) =>
+      new Hosts(nsp, settings, key, floorListeners, transferListeners, (session, error) =>
         debug("%s: failed: %s", session, error.message),
       ),
   );
@@ -98,7 +117,10 @@ export const attachSessions = (io: Server | Namespace, options: SessionsOptions)
       .then((ready) =>
         ready.close(new RostrumError("SERVER_DRAINING", "The server has gone away; come back in a moment.")),
       )
-      .finally(() => store.close());
+      .finally(async () => {
+        if (blobs !== store.blobs) await blobs?.close();
+        await store.close();
+      });
   };
 
   const sessions: Sessions = {
@@ -108,6 +130,9 @@ export const attachSessions = (io: Server | Namespace, options: SessionsOptions)
       // Loaded first, so that it is known who held what.
       await get(id).state();
       ready.disband(valid(id), new RostrumError("SESSION_ENDED", "The session was deleted."));
+      await ready.transfers?.settled();
+      // First: without a log nobody would know of them.
+      if (blobs !== store.blobs) await blobs?.removeAll(sessionId(id));
       await store.delete(sessionId(id));
     },
     drain: async ({ within, spread = within / 2 }) => {
@@ -124,7 +149,17 @@ export const attachSessions = (io: Server | Namespace, options: SessionsOptions)
       floorListeners.add(own);
       return () => void floorListeners.delete(own);
     },
-    health: () => ({ sessions: running?.size ?? 0, members: gateway.attached, draining }),
+    onTransfer: (listener) => {
+      const own: TransferListener = (end) => listener(end);
+      transferListeners.add(own);
+      return () => void transferListeners.delete(own);
+    },
+    health: () => ({
+      sessions: running?.size ?? 0,
+      members: gateway.attached,
+      draining,
+      transfers: running?.transfers?.counts ?? { lanes: 0, uploads: 0, fetches: 0, bytes: 0 },
+    }),
     close: () => (closing ??= close()),
     [Symbol.asyncDispose]: () => sessions.close(),
   };

@@ -276,7 +276,8 @@ export class Engine {
     }
     this.delivery.begin(kept);
     // It was made before the app had any state: it belongs to what it has now.
-    for (const { command, bytes, settle } of early) this.enqueue(madeIn(command, this.generation), bytes, settle);
+    for (const { command, bytes, settle } of early)
+      this.enqueue(madeIn(command, this.delivery.generation), bytes, settle);
     this.goBackIfMissed(this.received);
     const awaited = this.state.sync.points.find(({ offset, state }) => offset === meta.awaited && state !== undefined);
     if (awaited !== undefined) this.delivery.takeUp(awaited);
@@ -370,14 +371,13 @@ export class Engine {
    */
   message(item: Item, to: readonly MemberId[] | undefined, bytes: number, settle: Settle): Seq {
     const fence = this.tenure.fenceFor(item[0], { state: this.state, self: this.member });
-    const { generation } = this.delivery;
     return this.submit(
       {
         type: "messages",
         items: [item],
         ...(to === undefined ? {} : { to }),
         ...(fence === undefined ? {} : { fence }),
-        ...(generation === 0 ? {} : { generation }),
+        ...this.under(),
       },
       bytes,
       settle,
@@ -468,9 +468,10 @@ export class Engine {
     this.effects.changed();
   }
 
-  /** The generation in which the app's state is. Commands that depend on it say so. */
-  get generation(): number {
-    return this.delivery.generation;
+  /** The generation in which the app's state is, as the commands say it that depend on it. */
+  under(): { readonly generation?: number } {
+    const { generation } = this.delivery;
+    return generation === 0 ? {} : { generation };
   }
 
   /** What a second connection shows to speak for this member; `undefined` while there is none. */
@@ -535,7 +536,7 @@ export class Engine {
     this.effects.changed();
   }
 
-  /** The last epochs of the log, as far as it was told here. */
+  /** The last epochs of the log as it is known here, by what was told or by the view. */
   private get epochs(): SessionState["epochs"] {
     return this.state.epochs.filter(({ from }) => from <= this.seen).slice(-toldEpochs);
   }
@@ -972,6 +973,9 @@ export class Engine {
     if (outgoing === undefined) return undefined;
     const { command, bytes } = outgoing;
     if (offset === undefined || command.type !== "messages" || this.options.secureMessages === 0) {
+      // What is not kept from the first is as lost with the log as what was let go later.
+      if (offset !== undefined && command.type === "messages")
+        this.secured.dropped = Math.max(this.secured.dropped, offset);
       this.shelf.decided(seq);
     } else {
       this.shelf.stored(seq, offset);
@@ -1161,7 +1165,7 @@ export class Engine {
       received: this.received,
       seen: this.seen,
       processed: this.processed,
-      generation: this.generation,
+      generation: this.delivery.generation,
       checkpoint: this.delivery.checkpoints.key,
       dropped: this.secured.dropped,
       awaited: this.delivery.awaited,

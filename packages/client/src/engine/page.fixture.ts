@@ -53,6 +53,8 @@ export class Page {
   private deferred: (() => void)[] = [];
   seen: readonly Offset[] = [];
   readonly resumptions: Resumption[] = [];
+  /** States that the app was given, whatever they were. */
+  readonly restored: unknown[] = [];
   /** The shared states of points, by their offset. */
   readonly shared: Map<Offset, readonly Offset[]> = new Map();
   /** Handlers are held, and fetches of states. */
@@ -98,6 +100,7 @@ export class Page {
           }),
         checkpoint: () => this.seen,
         restore: (state) => {
+          this.restored.push(state);
           this.seen = state as readonly Offset[];
         },
         fetchState: ({ offset }, done) =>

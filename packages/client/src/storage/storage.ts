@@ -17,4 +17,9 @@ export interface Storage {
   wipe(prefix: string): Promise<void>;
 }
 
-export const asideName = (scope: string): string => `aside:${Date.now().toString(36)}:${scope}`;
+export const asidePrefix = "aside:";
+
+export const asideName = (scope: string): string => `${asidePrefix}${Date.now().toString(36)}:${scope}`;
+
+/** Which scope it was. */
+export const setAsideOf = (name: string): string => name.slice(name.indexOf(":", asidePrefix.length) + 1);

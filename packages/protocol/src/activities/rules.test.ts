@@ -272,6 +272,17 @@ describe("a hand-over", () => {
     expect(resume("b.phone")).toBe("activity-resumed");
   });
 
+  it("permits its heir nothing that its roles do not", () => {
+    play = new Play({}, { roles: { member: ["emit"], chair: ["*"] } });
+    play.join("chair", "m");
+    for (const kind of ["app", "transfer"] as const) {
+      start("chair", { kind });
+      interrupt("chair", { for: memberId("m") });
+      expect(resume("m")).toBe("FORBIDDEN");
+      expect(play.says("m", { type: "activity-decline", activity: activity().id })).toBe("FORBIDDEN");
+    }
+  });
+
   it("falls back to its user when the heir has left, was away for too long, or never was there", () => {
     begin(["a", "b", "c"]);
     start("a");
@@ -367,6 +378,14 @@ describe("a private activity", () => {
     expect(play.last("activity-discarded")).toMatchObject({ why: "declined", reason: "nor I", by: null });
     const discarded = play.last("activity-discarded");
     expect(discarded && isVisible(discarded, memberId("b"))).toBe(true);
+  });
+
+  it("counts who has declined and then leaves once", () => {
+    begin(["a", "b", "c"]);
+    start("a", to("b", "c"));
+    decline("b");
+    expect(play.says("b", { type: "release" })).toBe("left");
+    expect(activity()).toMatchObject({ status: "running", declined: ["b"] });
   });
 
   it("is interrupted and declined when one leaves who runs one and is addressed by another", () => {

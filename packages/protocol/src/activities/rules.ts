@@ -64,6 +64,18 @@ const requireApp = (activity: Activity, self: Member | undefined): void => {
   });
 };
 
+/** Who takes one up has to be permitted what who began it was: a hand-over permits nothing. */
+const requireMayRun = ({ config }: SessionState, self: Member, { kind, name }: Activity): void => {
+  if (kind === "state") return;
+  const verb = kind === "transfer" ? "transfer" : "activity";
+  if (may(config, self.roles, verb, name)) return;
+  refuse(
+    "FORBIDDEN",
+    `The roles ${self.roles.join(", ") || "(none)"} do not permit ${verb}:${name}; it was not taken up.`,
+    { permission: `${verb}:${name}` },
+  );
+};
+
 const kept = ({ activities }: SessionState): number => {
   let bytes = 0;
   for (const activity of activities.values()) {
@@ -305,6 +317,7 @@ export const resume = (
       },
     );
   }
+  if (self !== undefined) requireMayRun(to.state, self, activity);
   record(to, {
     type: "activity-resumed",
     activity: id,

@@ -12,11 +12,10 @@ type Members = ReadonlyMap<MemberId, { readonly user: UserId }>;
  */
 export const audienceIn = (
   { members }: { readonly members: Members },
-  { to, by, starter }: Activity,
+  { to, starter }: Activity,
 ): readonly MemberId[] | undefined => {
   if (to === undefined) return undefined;
   const concerned = new Set(to);
-  if (by !== null) concerned.add(by);
   if (starter !== null) for (const [id, member] of members) if (member.user === starter) concerned.add(id);
   return [...concerned];
 };
@@ -24,13 +23,9 @@ export const audienceIn = (
 /** Whether an activity concerns a member: `audienceIn` without making the list. */
 export const concerns = (
   { members }: { readonly members: Members },
-  { to, by, starter }: Activity,
+  { to, starter }: Activity,
   member: MemberId,
-): boolean =>
-  to === undefined ||
-  by === member ||
-  (starter !== null && members.get(member)?.user === starter) ||
-  to.includes(member);
+): boolean => to === undefined || (starter !== null && members.get(member)?.user === starter) || to.includes(member);
 
 /** When the first activity runs out. */
 export const firstExpiry = (activities: ReadonlyMap<Offset, Activity>): Time => {

@@ -37,6 +37,12 @@ describe("a client that knows the log's epochs", () => {
     expect(forkOf([epoch("b", 1), epoch("z", 15)], 30, 25, client)).toBe(11);
   });
 
+  it("is told from it also if it knows the lost epoch by its view only, and has not been told up to there", () => {
+    const restored = [epoch("b", 1), epoch("p", 10), epoch("r", 16)];
+    expect(forkOf(restored, 500, 12, log)).toBe(15);
+    expect(forkOf(log, 30, 12, log)).toBeUndefined();
+  });
+
   it("does not take the same id at another place for the same epoch", () => {
     expect(forkOf(log, 30, 25, [epoch("b", 1), epoch("p", 10), epoch("q", 21)])).toBe(19);
   });

@@ -17,7 +17,7 @@ export const maxEpochs = 64;
 export const toldEpochs = 8;
 
 /**
- * The last offset that both logs have in common if the client has seen beyond it; `undefined`: what the client has seen is
+ * The last offset that both logs have in common if the client knows something beyond it; `undefined`: what the client has seen is
  * this log. `known` are the client's last epochs, oldest first.
  */
 export const forkOf = (
@@ -31,8 +31,10 @@ export const forkOf = (
     const theirs = known[index];
     const at = epochs.findIndex(({ id, from }) => id === theirs?.id && from === theirs.from);
     if (at < 0) continue;
-    const end = Math.min((epochs[at + 1]?.from ?? head + 1) - 1, (known[index + 1]?.from ?? Infinity) - 1);
-    return cursor > end ? end : undefined;
+    const further = known[index + 1];
+    const end = Math.min((epochs[at + 1]?.from ?? head + 1) - 1, (further?.from ?? Infinity) - 1);
+    // An epoch that is not in this log: the client knows of it by a view from beyond its cursor.
+    return further !== undefined || cursor > end ? end : undefined;
   }
   // Nothing in common: either it is all older than what is remembered here, or another log from early on.
   const [oldest] = epochs;

@@ -5,20 +5,9 @@ import type { MemberCommand, SyncCommand } from "../command.ts";
 import { defaultSync, type SyncConfig } from "../config.ts";
 import type { Entry } from "../entry.ts";
 import { memberId } from "../ids.ts";
-import { Play } from "../play.fixture.ts";
+import { chanceOf, Play } from "../play.fixture.ts";
 import { checkSerials, SerialOracle } from "./oracle.fixture.ts";
 import { isVoid, type ResyncKind } from "./sync.ts";
-
-/** Numbers in [0, 1) from a seed (mulberry32). */
-const chanceOf = (seed: number): (() => number) => {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-};
 
 /** `expect` for what is asked some hundred thousand times. */
 const same = (found: unknown, due: unknown): void => {

@@ -36,7 +36,11 @@ class Disk implements WrittenFile {
     this.calls.push(`truncate ${size}`);
   }
 
+  /** A flush waits for this. */
+  flushing: Promise<void> = Promise.resolve();
+
   async datasync(): Promise<void> {
+    await this.flushing;
     if (this.fail.datasync !== undefined) throw failure(this.fail.datasync);
     this.calls.push("datasync");
   }
@@ -69,6 +73,37 @@ describe("a blob's writer", () => {
     await writer.flush();
     await writer.flush();
     expect(disk.calls).toEqual(["datasync", "keep", "write 1", "datasync"]);
+  });
+
+  it("lets appends land while a flush is under way, which is of what came before it", async () => {
+    const { disk, writer } = open();
+    let flushed = (): void => {};
+    disk.flushing = new Promise((resolve) => (flushed = resolve));
+    await writer.append(bytes("abc"));
+    const flush = writer.flush();
+    await writer.append(bytes("def"));
+    expect([disk.text, writer.size]).toEqual(["abcdef", 6]);
+    flushed();
+    await flush;
+    expect(disk.calls).toEqual(["write 3", "write 3", "datasync", "keep"]);
+    await writer.flush();
+    expect(disk.calls.at(-1)).toBe("datasync");
+  });
+
+  it("goes back to the last good flush, with what landed while the bad one was under way", async () => {
+    const { disk, writer } = open();
+    await writer.append(bytes("abc"));
+    await writer.flush();
+    let flushed = (): void => {};
+    disk.flushing = new Promise((resolve) => (flushed = resolve));
+    disk.fail.datasync = "EIO";
+    await writer.append(bytes("def"));
+    const flush = writer.flush();
+    await writer.append(bytes("ghi"));
+    flushed();
+    await expect(flush).rejects.toMatchObject({ code: "BLOB_FAILED" });
+    expect([disk.text, writer.size]).toEqual(["abc", 3]);
+    await expect(writer.append(bytes("x"))).rejects.toMatchObject({ code: "BLOB_FAILED" });
   });
 
   it.each(["ENOSPC", "EDQUOT", "EFBIG"])(

@@ -1,4 +1,7 @@
-/** One blob's file while it is written. Everything is done in the order of the calls. */
+/**
+ * One blob's file while it is written. Appends land in the order of the calls. A flush waits for those before it; those after
+ * it do not wait for the flush: a disk that flushes is no reason to stop receiving.
+ */
 
 import type { RostrumError } from "@rostrum/protocol";
 import type { BlobWriter } from "../blobs.ts";
@@ -29,7 +32,9 @@ export class FileWriter implements BlobWriter {
   private kept = false;
   /** Why nothing more is taken. */
   private over: RostrumError | undefined;
+  /** The last append that was asked for, and the last flush. */
   private tail: Promise<void> = Promise.resolve();
+  private syncing: Promise<void> = Promise.resolve();
   private closing: Promise<void> | undefined;
 
   constructor(private readonly options: FileWriterOptions) {
@@ -46,11 +51,16 @@ export class FileWriter implements BlobWriter {
   }
 
   flush(): Promise<void> {
-    return this.next(() => this.sync());
+    const done = Promise.all([this.tail, this.syncing]).then(() => {
+      this.check();
+      return this.sync();
+    });
+    this.syncing = done.catch(() => {});
+    return done;
   }
 
   close(): Promise<void> {
-    this.closing ??= this.tail.then(async () => {
+    this.closing ??= Promise.all([this.tail, this.syncing]).then(async () => {
       this.over ??= closed("blob's writer");
       try {
         await this.options.handle.close();
@@ -107,23 +117,27 @@ export class FileWriter implements BlobWriter {
 
   private async sync(): Promise<void> {
     const { blob, handle, keep } = this.options;
-    if (this.kept && this.flushed === this.landed) return;
-    const bytes = this.landed - this.flushed;
+    const upTo = this.landed;
+    if (this.kept && this.flushed >= upTo) return;
+    const bytes = upTo - this.flushed;
     try {
       await handle.datasync();
       if (!this.kept) await keep();
       this.kept = true;
-      this.flushed = this.landed;
+      this.flushed = upTo;
     } catch (cause) {
-      // A disk that failed to flush once may say "done" the next time for bytes it has dropped: they are not trusted.
-      this.landed = this.flushed;
-      await this.cut(this.flushed);
-      throw (this.over ??= refusalOf(
+      this.over ??= refusalOf(
         cause,
         `The last ${bytes} bytes of the blob ${blob} could not be flushed`,
         `It was cut back to ${this.flushed} bytes, and this writer takes nothing more. Open the blob anew, at its size.`,
         { blob, bytes, size: this.flushed },
-      ));
+      );
+      // An append under way finds that it is over, and cuts off what it wrote.
+      await this.tail;
+      // A disk that failed to flush once may say "done" the next time for bytes it has dropped: they are not trusted.
+      this.landed = this.flushed;
+      await this.cut(this.flushed);
+      throw this.over;
     }
     this.check();
   }

@@ -1,0 +1,307 @@
+/** The session's sync points along its log: set, seen, and gone back to, by everybody or by this page alone. */
+
+import type { PointOutcome, RostrumError, Session } from "@rostrum/client";
+import { find, KeyedList, make, setText } from "./dom.ts";
+import { excuse } from "./excuse.ts";
+import type { Events } from "./notes.ts";
+
+type SyncPoint = PointOutcome["point"];
+
+export interface TimelineHost {
+  readonly session: Session<Events>;
+  readonly name: string;
+  readonly nameOf: (member: string) => string;
+  /** How many messages stand behind an offset. */
+  readonly since: (offset: number) => number;
+  /** This page alone is about to go back. */
+  readonly rewinding: () => void;
+}
+
+/** A point as it is shown. The beginning of the session is one, too. */
+interface Stop {
+  readonly key: string;
+  readonly serial: number;
+  readonly offset: number;
+  readonly kind: "beginning" | "minor" | "major";
+  readonly status: "beginning" | SyncPoint["status"];
+  readonly title: string;
+  readonly by: string;
+  /** In a few words, and in a sentence. */
+  readonly short: string;
+  readonly long: string;
+  /** Whether it lies before the last secured point. */
+  readonly secured: boolean;
+}
+
+const plural = (count: number, one: string, more: string): string => `${count} ${count === 1 ? one : more}`;
+
+const beginning = (secured: boolean): Stop => ({
+  key: "beginning",
+  serial: 0,
+  offset: 0,
+  kind: "beginning",
+  status: "beginning",
+  title: "Beginning",
+  by: "",
+  short: secured ? "secured" : "",
+  long: `Where the session began${secured ? ". What came after is secured: the session does not go back here any more" : ""}.`,
+  secured,
+});
+
+export class Timeline {
+  private readonly list = find("stops", HTMLDivElement);
+  private readonly rail = find("rail", HTMLDivElement);
+  private readonly card = find("stop", HTMLElement);
+  private readonly all = find("back-all", HTMLButtonElement);
+  private readonly alone = find("back-alone", HTMLButtonElement);
+  private readonly said = find("stops-said", HTMLParagraphElement);
+  private readonly label = find("stop-name", HTMLInputElement);
+  private readonly items: KeyedList<Stop, HTMLDivElement>;
+  private readonly told = new WeakSet<Error>();
+  private stops: readonly Stop[] = [];
+  private chosen: string | undefined;
+  /** Which one the tab key comes to. */
+  private current = "";
+
+  constructor(private readonly host: TimelineHost) {
+    this.items = new KeyedList(
+      this.list,
+      ({ key }) => key,
+      ({ key }) => this.item(key),
+      (element, stop) => this.draw(element, stop),
+      this.label,
+    );
+    this.list.addEventListener("keydown", (event) => this.key(event));
+    const { session } = host;
+    find("mark", HTMLButtonElement).addEventListener("click", () => this.mark());
+    find("secure", HTMLButtonElement).addEventListener("click", () => void this.secure());
+    this.label.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") this.mark();
+    });
+    this.all.addEventListener("click", () => this.back());
+    this.alone.addEventListener("click", () => this.backAlone());
+    find("stop-close", HTMLButtonElement).addEventListener("click", () => this.choose(undefined));
+    session.sync.points.subscribe(() => this.show());
+    session.members.subscribe(() => this.show());
+    this.show();
+  }
+
+  /** Draws what is known now. */
+  show(): void {
+    const points = this.host.session.sync.points.get();
+    const base = points.findLast(({ kind, status }) => kind === "major" && status === "confirmed");
+    const { stops: before } = this;
+    const stops = [beginning(base !== undefined), ...points.map((point) => this.stopOf(point, base))];
+    this.stops = stops;
+    const [last] = stops.slice(-1);
+    if (!stops.some(({ key }) => key === this.current)) this.current = last?.key ?? "";
+    if (!stops.some(({ key }) => key === this.chosen)) this.chosen = undefined;
+    this.list.dataset["empty"] = String(points.length === 0);
+    find("stops-empty", HTMLParagraphElement).hidden = points.length > 0;
+    this.items.show(stops);
+    const since = this.host.since(stops.findLast(({ status }) => status !== "void")?.offset ?? 0);
+    setText(
+      find("stops-now", HTMLSpanElement),
+      since === 0 ? "now" : `now, ${plural(since, "message", "messages")} on`,
+    );
+    this.showCard();
+    if (before.length < stops.length && this.chosen === undefined) this.rail.scrollLeft = this.rail.scrollWidth;
+  }
+
+  /** Why something was not done. Once for each error, however it comes to be known. */
+  fault(error: RostrumError): void {
+    if (this.told.has(error)) return;
+    this.told.add(error);
+    this.say(excuse(error), true);
+  }
+
+  say(text: string, bad = false): void {
+    setText(this.said, text);
+    this.said.dataset["bad"] = String(bad);
+  }
+
+  // ---- setting ----
+
+  private named(): { readonly name?: string; readonly data: { readonly by: string } } {
+    const name = this.label.value.trim();
+    this.label.value = "";
+    return { data: { by: this.host.name }, ...(name === "" ? {} : { name }) };
+  }
+
+  private mark(): void {
+    const { session } = this.host;
+    this.say(this.later("The point is set when the connection is back."));
+    session.sync.minor({ ...this.named(), share: true }).then(
+      ({ serial }) => this.say(`Point ${serial} is marked.`),
+      (error: RostrumError) => this.fault(error),
+    );
+  }
+
+  private async secure(): Promise<void> {
+    const { session } = this.host;
+    this.say(this.later("The point is set when the connection is back.", "Waiting for everybody to have come so far."));
+    try {
+      const result = await session.sync.major(this.named());
+      const { serial } = result.point;
+      if (result.outcome === "confirmed") this.say(`Secured: from now on nobody goes back before point ${serial}.`);
+      else if (result.outcome === "void") this.say(`Everybody went back before point ${serial} was secured.`, true);
+      else
+        this.say(`Point ${serial} secures nothing: ${this.names(result.missing)} had not come so far in time.`, true);
+    } catch (error) {
+      this.fault(error as RostrumError);
+    }
+  }
+
+  private later(away: string, here = ""): string {
+    return this.host.session.status.get().phase === "live" ? here : away;
+  }
+
+  // ---- going back ----
+
+  private back(): void {
+    const stop = this.stop;
+    if (stop === undefined) return;
+    this.say(this.later("Everybody goes back when the connection is back, unless somebody was first."));
+    this.choose(undefined);
+    this.host.session.sync.restart(stop.serial).then(
+      () => {},
+      (error: RostrumError) => this.fault(error),
+    );
+  }
+
+  private backAlone(): void {
+    const stop = this.stop;
+    if (stop === undefined) return;
+    const { session, rewinding, since } = this.host;
+    const count = since(stop.offset);
+    rewinding();
+    this.choose(undefined);
+    session.sync.restore(stop.serial).then(
+      () =>
+        this.say(
+          `This page alone went back to ${stop.title}; ${plural(count, "message was", "messages were")} played again.`,
+        ),
+      (error: RostrumError) => this.fault(error),
+    );
+  }
+
+  // ---- choosing ----
+
+  private get stop(): Stop | undefined {
+    return this.stops.find(({ key }) => key === this.chosen);
+  }
+
+  private choose(key: string | undefined): void {
+    const before = this.chosen;
+    this.chosen = key;
+    if (key !== undefined) this.current = key;
+    this.show();
+    if (key === undefined && before !== undefined && this.card.contains(document.activeElement)) this.focus(before);
+  }
+
+  private focus(key: string): void {
+    this.current = key;
+    this.items.show(this.stops);
+    const element = this.list.querySelector<HTMLElement>(`[data-key="${key}"]`);
+    element?.focus();
+    element?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  private key(event: KeyboardEvent): void {
+    const at = this.stops.findIndex(({ key }) => key === this.current);
+    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: this.stops.length - 1 }[event.key];
+    if (event.key === "Escape") this.choose(undefined);
+    else if (event.key === "Enter" || event.key === " ") this.choose(this.current);
+    else if (to === undefined) return;
+    else this.focus(this.stops[Math.min(Math.max(to, 0), this.stops.length - 1)]?.key ?? "");
+    event.preventDefault();
+  }
+
+  // ---- showing ----
+
+  private item(key: string): HTMLDivElement {
+    const element = make("div", "stop");
+    element.setAttribute("role", "option");
+    element.dataset["key"] = key;
+    for (const part of ["dot", "title", "by", "short", "long visually-hidden"]) element.append(make("span", part));
+    element.addEventListener("click", () => this.choose(this.chosen === key ? undefined : key));
+    return element;
+  }
+
+  private draw(element: HTMLDivElement, { key, kind, status, secured, title, by, short, offset, long }: Stop): void {
+    element.dataset["kind"] = kind;
+    element.dataset["status"] = status;
+    element.dataset["secured"] = String(secured);
+    element.tabIndex = key === this.current ? 0 : -1;
+    element.setAttribute("aria-selected", String(key === this.chosen));
+    const texts = { title, by: by === "" ? "" : `${by}, #${offset}`, short, long };
+    for (const [part, text] of Object.entries(texts)) {
+      const span = element.querySelector(`.${part}`);
+      if (span !== null) setText(span, text);
+    }
+  }
+
+  private showCard(): void {
+    const { stop, card, all, alone } = this;
+    card.hidden = stop === undefined;
+    if (stop === undefined) return;
+    const count = this.host.since(stop.offset);
+    const isBase = stop.kind === "major" && stop.status === "confirmed";
+    setText(find("stop-title", HTMLElement), stop.by === "" ? stop.title : `${stop.title}, by ${stop.by}`);
+    const back = `Going back here makes ${count === 0 ? "no message" : plural(count, "message", "messages")} void, for everybody.`;
+    setText(
+      find("stop-text", HTMLElement),
+      stop.status === "void" || (stop.secured && !isBase) ? stop.long : `${stop.long} ${back}`,
+    );
+    all.hidden = stop.status === "void" || (stop.secured && !isBase);
+    alone.hidden = stop.status === "void" || stop.kind === "beginning";
+  }
+
+  private stopOf(point: SyncPoint, base: SyncPoint | undefined): Stop {
+    const { serial, kind, offset, status, name, data, by } = point;
+    const written = typeof data === "object" && data !== null && "by" in data ? data.by : undefined;
+    const secured = base !== undefined && offset <= base.offset && status !== "void";
+    const isBase = base?.offset === offset;
+    return {
+      key: String(offset),
+      serial,
+      offset,
+      kind,
+      status,
+      title: name ?? `Point ${serial}`,
+      by: by === null ? "the server" : typeof written === "string" ? written : this.host.nameOf(by),
+      ...this.wordsOf(point, secured && !isBase ? base : undefined),
+      secured,
+    };
+  }
+
+  private wordsOf(
+    point: SyncPoint,
+    beforeBase: SyncPoint | undefined,
+  ): { readonly short: string; readonly long: string } {
+    const { kind, status, need = 0, waiting = [], missing = [] } = point;
+    if (status === "void") return { short: "void", long: "Void: everybody went back to before it." };
+    if (beforeBase !== undefined) {
+      const long = `Before point ${beforeBase.serial}, which is secured: the session does not go back here any more.`;
+      return { short: "secured", long };
+    }
+    switch (status) {
+      case "set":
+        return { short: "set", long: "A mark to come back to." };
+      case "open":
+        return { short: `open, ${need} missing`, long: `Open: waits until ${this.names(waiting)} has come so far.` };
+      case "confirmed":
+        return kind === "major"
+          ? { short: "confirmed", long: "Secured: everybody has what came before, and nobody goes back before it." }
+          : { short: "confirmed", long: "A mark that everybody has come to." };
+      case "unconfirmed":
+        return { short: "unconfirmed", long: `Not secured: ${this.names(missing)} had not come so far in time.` };
+      default:
+        return status satisfies never;
+    }
+  }
+
+  private names(members: readonly string[]): string {
+    return members.length === 0 ? "somebody" : members.map(this.host.nameOf).join(" and ");
+  }
+}
