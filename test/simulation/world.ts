@@ -719,8 +719,12 @@ class World {
 
   /** What was lost with a log was handed back, was void, or is among what its page said may be lost. */
   private wasTold(device: Device, scope: string, id: string): boolean {
-    // Whether it was refused because of a resynchronization, the log may no longer tell.
-    const refusals = this.store.lost.length > 0 || this.store.truth.some(({ type }) => type === "resynchronized");
+    // Whether it was refused because of a resynchronization, or as its member had been put out, the log may no longer tell.
+    const refusals =
+      this.store.lost.length > 0 ||
+      this.store.truth.some(
+        (entry) => entry.type === "resynchronized" || (entry.type === "left" && entry.how === "removed"),
+      );
     if (refusals && device.returned.has(id)) return true;
     return (this.inLost.get(id) ?? []).some(
       ({ offset, isVoid }) =>
