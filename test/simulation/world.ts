@@ -812,9 +812,8 @@ class World {
     }
     const here = new Set(this.tabs.flatMap(({ page }) => (page.alive ? [page.member] : [])));
     for (const { id, presence } of state.members.values()) {
-      // What took a lost log's place may not have been opened by anybody yet.
-      const seen = atWork || this.store.life === 1;
-      if (seen && presence === "connected" && !here.has(id))
+      // Where all have left and the servers were killed, nobody has opened the log again.
+      if (atWork && presence === "connected" && !here.has(id))
         this.fail(`release: ${id} is gone and still counts as connected`);
     }
     return state;
