@@ -5,7 +5,6 @@ import { find, KeyedList, make, setText } from "./dom.ts";
 import { excuse } from "./excuse.ts";
 import type { Events } from "./notes.ts";
 
-type SyncPoint = PointOutcome["point"];
 
 export interface TimelineHost {
   readonly session: Session<Events>;
