@@ -1,7 +1,7 @@
 /** Rules broken on purpose, one at a time, to see whether the simulated world notices. */
 
-import type { Engine, Outgoing } from "@rostrum/client/internal";
-import type { Offset, Sync } from "@rostrum/protocol";
+import type { Checkpoint, Engine, Outgoing } from "@rostrum/client/internal";
+import type { Entry, Offset, Sync, SyncPoint } from "@rostrum/protocol";
 
 export const sabotages = {
   "ack-before-durable": "the store acknowledges an append before it is on the disk",
@@ -58,6 +58,10 @@ export const sabotages = {
   "forget-how-far-it-was": "a client that went back alone does not tell how far it had been",
   "two-runs": "who ran an activity before may still act on it",
   "view-of-everything": "newcomers see private activities",
+  "nothing-is-taken-up": "a newcomer does not take up the state that is shared",
+  "take-up-what-is-void": "a shared state is taken up although the session went back behind it meanwhile",
+  "go-on-under-the-state": "what a state that was taken up holds is given once more",
+  "ahead-of-the-log": "a state counts, though it leaves out what only a lost log had taken back",
   "state-of-another-point": "the shared state is that of another point",
 } as const;
 
@@ -131,6 +135,31 @@ export const sabotageEngine = (engine: Engine, sabotage: Sabotage): void => {
     "lost-ack-notes": () => {
       shelf.stored = () => {};
     },
+    "nothing-is-taken-up": () => {
+      delivery.takeUp = () => {};
+    },
+    "take-up-what-is-void": () => {
+      delivery["fetch"] = (point: SyncPoint, done: () => void) => {
+        const { life } = delivery;
+        delivery["effects"].fetchState(point, (state: { readonly value: unknown } | undefined) => {
+          if (life === delivery.life && state !== undefined) {
+            delivery["effects"].restore(state.value);
+            delivery.generation = engine.state.sync.generation;
+            delivery["goOnFrom"](point.offset, true);
+          }
+          done();
+        });
+      };
+    },
+    "go-on-under-the-state": () => {
+      delivery.push = (entry: Entry) => {
+        delivery["steps"].push({ kind: "entry", entry, life: delivery.life, replayed: false });
+      };
+    },
+    "ahead-of-the-log": () => {
+      const save = checkpoints.save.bind(checkpoints);
+      checkpoints.save = ({ ahead: _, ...kept }: Checkpoint, atPoint: boolean) => save(kept, atPoint);
+    },
     "no-epochs": () => getter(engine, "epochs", () => []),
     "forget-how-far-it-was": () => getter(engine, "seen", () => engine.received),
   };
@@ -166,6 +195,10 @@ export const worldOf: { readonly [S in Sabotage]?: WorldKind } = {
   "forget-how-far-it-was": "loss",
   "two-runs": "activity",
   "view-of-everything": "activity",
+  "nothing-is-taken-up": "sync",
+  "take-up-what-is-void": "sync",
+  "go-on-under-the-state": "sync",
+  "ahead-of-the-log": "loss",
   "state-of-another-point": "sync",
 };
 

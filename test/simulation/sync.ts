@@ -29,6 +29,7 @@ export class SyncPlay {
     const { scheduler } = this;
     const dice = scheduler.random();
     if (dice < 0.08) return this.byServer();
+    if (dice < 0.14) return this.overtake(page);
     if (dice < 0.42) return this.minor(page);
     if (dice < 0.62) return this.major(page);
     if (dice < 0.72) return this.confirm(page);
@@ -40,6 +41,17 @@ export class SyncPlay {
   minor(page: Page, confirm: boolean = this.scheduler.chance(0.5)): void {
     const name = this.scheduler.chance(0.3) ? { name: `p${(this.names += 1)}` } : {};
     this.say(page, { type: "sync-minor", ...name, ...(confirm ? { confirm } : {}), ...this.under(page) });
+  }
+
+  /** It goes back to a point that the others are just confirming. */
+  private overtake(page: Page): void {
+    const { scheduler } = this;
+    this.minor(page, true);
+    scheduler.later(scheduler.between(10, 90), () => {
+      const point = page.engine.state.sync.points.findLast(({ by, status }) => by === page.member && status === "open");
+      if (page.alive && point !== undefined)
+        this.say(page, { type: "resynchronize", kind: "restart", serial: point.serial, ...this.under(page) });
+    });
   }
 
   major(page: Page): void {

@@ -337,6 +337,8 @@ class World {
     const tab = scheduler.pick(this.tabs.filter(({ closed }) => !closed));
     if (this.fragile && scheduler.chance(0.2)) this.copies.push(this.store.copy());
     if (this.fragile && this.store.lost.length < 3 && scheduler.chance(0.05)) return this.lose();
+    if (this.fragile && this.store.lost.length < 2 && tab !== undefined && scheduler.chance(0.03))
+      return this.loseWhatWasBehind(tab.page);
     const dice = scheduler.random();
     if (tab === undefined || dice < 0.02) {
       const device = scheduler.pick(this.devices);
@@ -424,7 +426,7 @@ class World {
   }
 
   /** The disk is lost, and all servers with it. What was copied a while ago takes its place, or nothing does. */
-  private lose(): void {
+  private lose(known?: Copy): void {
     const { scheduler, store } = this;
     const away = scheduler.chance(0.6)
       ? scheduler.pick(this.tabs.filter(({ closed, page }) => !closed && page.alive))
@@ -433,7 +435,7 @@ class World {
     if (away !== undefined) this.goOffline(away.page);
     for (const node of this.nodes) node.kill();
     const [nothing] = this.copies;
-    const copy = scheduler.chance(0.15) ? nothing : scheduler.pick(this.copies.slice(-4));
+    const copy = known ?? (scheduler.chance(0.15) ? nothing : scheduler.pick(this.copies.slice(-4)));
     if (copy === undefined) return;
     this.note(`the log is lost at #${store.head}; a copy takes its place that has #${copy.head}`);
     store.restore(copy);
@@ -452,6 +454,21 @@ class World {
       const other = scheduler.pick(this.tabs.filter((tab) => tab !== away && !tab.closed && tab.page.alive))?.page;
       if (other !== undefined) scheduler.later(scheduler.between(100, 3_000), () => other.alive && this.emit(other));
     }
+  }
+
+  /** A resynchronization is lost that an app had been told of and had not come to. */
+  private loseWhatWasBehind(page: Page): void {
+    const { scheduler } = this;
+    const other = this.tabs.find((tab) => !tab.closed && tab.page !== page && tab.page.live)?.page;
+    if (other === undefined || !page.live) return;
+    page.slowHandlers = true;
+    for (let each = 0; each < 6; each += 1) other.emit(["note", this.newId()], undefined, `x${this.ids}`);
+    scheduler.runUntil(scheduler.now + scheduler.between(100, 400));
+    const copy = this.store.copy();
+    if (other.alive) this.syncPlay.resynchronize(other);
+    scheduler.runUntil(scheduler.now + scheduler.between(200, 4_000));
+    this.lose(copy);
+    scheduler.later(scheduler.between(500, 3_000), () => (page.slowHandlers = false));
   }
 
   /** Several go back at once. */
@@ -702,8 +719,12 @@ class World {
 
   /** What was lost with a log was handed back, was void, or is among what its page said may be lost. */
   private wasTold(device: Device, scope: string, id: string): boolean {
-    // Whether it was refused because of a resynchronization, the log may no longer tell.
-    const refusals = this.store.lost.length > 0 || this.store.truth.some(({ type }) => type === "resynchronized");
+    // Whether it was refused because of a resynchronization, or as its member had been put out, the log may no longer tell.
+    const refusals =
+      this.store.lost.length > 0 ||
+      this.store.truth.some(
+        (entry) => entry.type === "resynchronized" || (entry.type === "left" && entry.how === "removed"),
+      );
     if (refusals && device.returned.has(id)) return true;
     return (this.inLost.get(id) ?? []).some(
       ({ offset, isVoid }) =>

@@ -4,4 +4,4 @@ export type { RestoredFrom } from "./engine/delivery.ts";
 export { Engine, type EngineEffects, type EngineOptions, type Resumption } from "./engine/engine.ts";
 export type { Outgoing, Settle } from "./engine/outbox.ts";
 export { backoff, Pulse } from "./engine/pulse.ts";
-export { readRecord, type Transaction } from "./engine/record.ts";
+export { type Checkpoint, readRecord, type Transaction } from "./engine/record.ts";
