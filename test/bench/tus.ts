@@ -7,7 +7,7 @@ import { type CutterStats, Part, type SourceFile, startCutter, type Transferred 
 /** Longest that one upload may take. */
 const limit = 120_000;
 
-export interface TusSettings {
+interface TusSettings {
   readonly chunkSize: number;
   readonly retryDelays: number[];
 }
@@ -18,7 +18,7 @@ export interface TusSettings {
  * other, with cuts too, because a server with a file store goes on from what its file has, not from whole chunks.
  * `parallelUploads` would need the concatenation extension, which `@tus/file-store` does not have.
  */
-export const bestForTus: TusSettings = {
+const bestForTus: TusSettings = {
   chunkSize: Number.POSITIVE_INFINITY,
   retryDelays: [0, 100, 500, 1_000, 3_000, 5_000],
 };

@@ -353,6 +353,43 @@ describe("what a lane makes the server hold", () => {
     expect(lane.fetched(id)).toEqual(Buffer.from(content.subarray(0, 20)));
   });
 
+  it("is so many files of uploads and no more, over all members", { timeout: 60_000 }, async () => {
+    const here = await place({ activities: { most: 2_000 } });
+    const members = await Promise.all(Array.from({ length: 17 }, () => RawMember.join(here.url)));
+    const start = { type: "activity-start", kind: "transfer", name: "f" };
+    const lanes: RawLane[] = [];
+    for (const member of members) {
+      member.send({ type: "commands", session: "s", seq: 1, commands: new Array(64).fill(start) });
+      const own = (): readonly number[] =>
+        member
+          .entries("activity-started")
+          .filter(({ by }) => by === member.id)
+          .map(({ offset }) => offset);
+      await member.until(() => (own().length === 64 ? true : undefined));
+      for (let each = 0; each < 64; each += 16) {
+        const lane = await member.lane();
+        lanes.push(lane);
+        for (const id of own().slice(each, each + 16))
+          lane.send({ type: "upload", session: "s", activity: id, run: id });
+        await lane.taken();
+      }
+    }
+    const refused = lanes.flatMap((lane) => lane.all("lane-refused"));
+    expect(refused).toHaveLength(64);
+    for (const { error } of refused) expect(error).toMatchObject({ code: "SERVER_BUSY", details: { limit: 1_024 } });
+    // Who leaves makes room.
+    lanes[0]?.cut();
+    const [late, { activity } = { activity: 0 }] = [lanes.at(-1), refused.at(-1)];
+    await expect
+      .poll(async () => {
+        const before = late?.all("lane-refused").length;
+        late?.send({ type: "upload", session: "s", activity, run: activity });
+        await late?.taken();
+        return late?.all("lane-refused").length === before;
+      })
+      .toBe(true);
+  });
+
   it("is written together, if it comes in single bytes", async () => {
     const { blobs, seen } = watched();
     const here = await place({ blobs });

@@ -1,11 +1,9 @@
 /** The session's sync points along its log: set, seen, and gone back to, by everybody or by this page alone. */
 
-import type { PointOutcome, RostrumError, Session } from "@rostrum/client";
+import type { RostrumError, Session, SyncPoint } from "@rostrum/client";
 import { find, KeyedList, make, setText } from "./dom.ts";
 import { excuse } from "./excuse.ts";
 import type { Events } from "./notes.ts";
-
-type SyncPoint = PointOutcome["point"];
 
 export interface TimelineHost {
   readonly session: Session<Events>;

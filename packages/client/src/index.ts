@@ -1,6 +1,6 @@
 /** Rostrum's client: sessions that survive drops, reloads, crashes and deploys, with floors for taking turns. */
 
-export { type ErrorCode, RostrumError } from "@rostrum/protocol";
+export { type ErrorCode, RostrumError, type SyncPoint } from "@rostrum/protocol";
 export type { Activities, StartOptions } from "./activities.ts";
 export type { Activity, ActivityChange } from "./activity.ts";
 export type { ActivityPoint, ActivityView } from "./activity-view.ts";
