@@ -31,6 +31,6 @@ export const defaultLimits: Limits = {
   windowCommands: 1_000,
   windowBytes: 524_288,
   creditEntries: 2_000,
-  chunkBytes: 262_144,
+  chunkBytes: 524_288,
   laneBytes: 8_388_608,
 };

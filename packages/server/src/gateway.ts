@@ -175,7 +175,8 @@ export class Gateway {
     }
     switch (frame.type) {
       case "commands":
-        this.ready?.transfers?.traffic.seen();
+        // What is said of transfers themselves holds up nobody.
+        if (frame.commands.some(({ type }) => !type.startsWith("activity-"))) this.ready?.transfers?.traffic.seen();
         if (!place.pace.take(frame)) {
           const { windowCommands } = this.settings.limits;
           this.shut(
