@@ -456,6 +456,8 @@ export const isActivityEntry = (entry: Entry): entry is ActivityEntry => entry.t
 
 /** Whose business the entry is: everybody's, nobody's (the server's own), or that of these members. */
 export const audienceOf = (entry: Entry): "all" | "none" | readonly MemberId[] => {
+  // Most entries by far.
+  if (entry.type === "messages" && entry.to === undefined) return "all";
   // A quiet take-up changes nothing for others.
   if (entry.type === "forgotten" || (entry.type === "resumed" && entry.quiet)) return "none";
   if (entry.type !== "messages" && entry.type !== "sync-confirmed" && !isActivityEntry(entry)) return "all";
