@@ -4,8 +4,8 @@ import type { MemberId, Offset, Presence, ResyncKind, RostrumError, Time, UserId
 import type { ActivityChange } from "./activity.ts";
 import type { AskedProposal } from "./dialog.ts";
 import type { RestoredFrom } from "./engine/delivery.ts";
-import type { Resumption } from "./engine/engine.ts";
 import type { Stored } from "./engine/outbox.ts";
+import type { Resumption } from "./engine/terms.ts";
 import type { IncomingTransfer } from "./transfer-view.ts";
 
 /** What comes with a message. */

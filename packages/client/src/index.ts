@@ -7,9 +7,9 @@ export type { ActivityPoint, ActivityView } from "./activity-view.ts";
 export { type AuthContext, type Client, type ClientOptions, createClient } from "./client.ts";
 export type { AskedProposal, Dialog, DialogView, Proposal, ProposalOutcome, ProposeOptions } from "./dialog.ts";
 export type { RestoredFrom } from "./engine/delivery.ts";
-export type { Resumption } from "./engine/engine.ts";
 export type { Stored } from "./engine/outbox.ts";
 export type { Key, Transaction } from "./engine/record.ts";
+export type { Resumption } from "./engine/terms.ts";
 export type {
   AnyEvents,
   EventHandler,

@@ -1,7 +1,8 @@
 /** What the simulated world and the devtools need: the engine without its rim. No promise of stability. */
 
 export type { RestoredFrom } from "./engine/delivery.ts";
-export { Engine, type EngineEffects, type EngineOptions, type Resumption } from "./engine/engine.ts";
+export { Engine } from "./engine/engine.ts";
 export type { Outgoing, Settle } from "./engine/outbox.ts";
 export { backoff, Pulse } from "./engine/pulse.ts";
 export { type Checkpoint, readRecord, type Transaction } from "./engine/record.ts";
+export type { EngineEffects, EngineOptions, Resumption } from "./engine/terms.ts";

@@ -1,7 +1,7 @@
 /** Three questions, three answers: has the device a network, where does the session stand, is anything unconfirmed. */
 
 import type { RostrumError } from "@rostrum/protocol";
-import type { Phase } from "./engine/engine.ts";
+import type { Phase } from "./engine/terms.ts";
 import type { Retry } from "./link.ts";
 
 export interface Status {

@@ -2,8 +2,8 @@
 
 import { type Entry, type MemberCommand, memberId, type Offset, type ServerFrame, userId } from "@rostrum/protocol";
 import { describe, expect, it } from "vitest";
-import type { EngineOptions } from "./engine.ts";
 import { beginning, me, other, Page, session } from "./page.fixture.ts";
+import type { EngineOptions } from "./terms.ts";
 
 const keeping: Partial<EngineOptions> = { keepsState: true };
 const at = 0;

@@ -4,7 +4,6 @@
  */
 
 import {
-  type ClientFrame,
   type ClosedFrame,
   defaultLimits,
   type EntriesFrame,
@@ -15,7 +14,6 @@ import {
   fromRecord,
   fromWire,
   type Grant,
-  type History,
   type Item,
   isControl,
   isVoid,
@@ -26,122 +24,24 @@ import {
   measure,
   type Offset,
   type OpenedFrame,
-  type Outcome,
-  type ResetReason,
   RostrumError,
   type Seq,
   type ServerFrame,
-  type SessionId,
   type SessionState,
   type StoredFrame,
   span,
   toldEpochs,
   versions,
 } from "@rostrum/protocol";
-import { Delivery, type DeliveryEffects, entryAfter } from "./delivery.ts";
+import { Delivery, entryAfter } from "./delivery.ts";
+import { again, forkIn, isOfLost, madeIn, securedIn } from "./fork.ts";
 import type { HoldingNews } from "./holdings.ts";
 import { Outbox, type Outgoing, type Settle } from "./outbox.ts";
-import { type Checkpoint, format, type Gap, type Kept, type Meta, type Transaction } from "./record.ts";
+import { type Checkpoint, format, type Gap, type Kept, type Meta } from "./record.ts";
 import { Shelf } from "./shelf.ts";
 import { Tenure } from "./tenure.ts";
-import { Secured, type Unsecured } from "./unsecured.ts";
-
-/** How a session came (back) to life. */
-export interface Resumption {
-  readonly outcome: Outcome["kind"];
-  /** The cursor it went on from. */
-  readonly from: Offset;
-  /** Messages that came before it was live. */
-  readonly replayed: number;
-  /** Commands that were sent again because the server did not have them. */
-  readonly resent: number;
-  /** What the log no longer had; those entries are missing here. */
-  readonly gap?: Gap;
-  readonly why?: ResetReason;
-  /** The log was restored from an older copy: behind this offset it is another one. */
-  readonly fork?: Offset;
-  /** Own messages that the server had stored and lost: they were sent again. */
-  readonly reclaimed: number;
-  /** Own messages at these offsets, as they were, may be lost: they are no longer kept here. */
-  readonly unsaved?: Gap;
-}
-
-export interface EngineEffects extends DeliveryEffects {
-  /** Milliseconds of a clock that never runs backwards. */
-  now(): number;
-  /** Sends on the present connection, if there is one. */
-  send(frames: readonly ClientFrame[]): void;
-  /** Stores a transaction. At most one is under way at a time. */
-  commit(transaction: Transaction, done: (error: RostrumError | undefined) => void): void;
-  /** Runs `then` when this turn is over: what an app emits in one turn goes in one frame. */
-  defer(then: () => void): void;
-  /** The engine's only alarm; `Infinity` clears it. `wake` is due then. */
-  alarm(at: number): void;
-  /** The handlers have come to a sync point, and the app's state as of it is kept. */
-  reached(point: Offset): void;
-  /** Something that can be seen from outside has changed. */
-  changed(): void;
-  resumed(resumption: Resumption): void;
-  /** A floor was got, is about to be taken, or is lost. */
-  holding(news: HoldingNews): void;
-  /** A control entry was folded into the state, whether or not the handlers are that far. */
-  folded(entry: Entry): void;
-  /** A command will not be stored. Told when this is on the disk, so that no later life of the page sends it after all. */
-  refused(error: RostrumError, command: MemberCommand): void;
-  volatile(from: MemberId | null, event: string, args: readonly unknown[]): void;
-  /** Something is wrong that stops nothing. */
-  warn(error: RostrumError): void;
-  /** A fresh auth is wanted, for `open` or because the present one runs out. */
-  auth(reason: "open" | "expiring", done: (auth: unknown) => void): void;
-  /** Gives the connection up and makes another. */
-  reconnect(): void;
-  /** A question was not answered in time: is the connection still there? */
-  doubt(): void;
-  newInstance(): string;
-}
-
-export interface EngineOptions {
-  readonly session: SessionId;
-  readonly history: History | undefined;
-  readonly required: readonly string[];
-  /** Most commands and bytes that may wait here. */
-  readonly outboxCommands: number;
-  readonly outboxBytes: number;
-  /** Whether the app gives its state to be kept here; then entries since then are kept as well. */
-  readonly keepsState: boolean;
-  /** After so many entries, bytes or milliseconds the app's state is asked for. */
-  readonly checkpointEntries: number;
-  readonly checkpointBytes: number;
-  readonly checkpointTime: number;
-  /** How many of the app's states are kept at sync points. */
-  readonly pointStates: number;
-  /** Most own messages and bytes that are kept until a major point secures them. */
-  readonly secureMessages: number;
-  readonly secureBytes: number;
-  /** Confirms sync points by itself when the handlers have come as far and the app's state is kept. */
-  readonly confirms: boolean;
-}
-
-/** Where the engine stands. The phases exclude one another, so they are one value. */
-export type Phase =
-  | { readonly kind: "loading" }
-  /** No connection, or none that has the session; `retryAt` if a closed one will be tried again on this connection. */
-  | { readonly kind: "apart"; readonly retryAt?: number }
-  | { readonly kind: "opening"; readonly since: number }
-  /** Opened, but the state has still to come. Until then nothing of the new life counts, here or on the disk. */
-  | { readonly kind: "viewing"; readonly opened: OpenedFrame }
-  | {
-      readonly kind: "catching-up";
-      readonly opened: OpenedFrame;
-      readonly from: Offset;
-      readonly resent: number;
-      readonly reclaimed: number;
-      /** The checkpoint from which the app goes on, in a log that was restored. */
-      readonly back: Checkpoint | undefined;
-      replayed: number;
-    }
-  | { readonly kind: "live" }
-  | { readonly kind: "closed"; readonly error: RostrumError };
+import type { EngineEffects, EngineOptions, Phase } from "./terms.ts";
+import { Secured } from "./unsecured.ts";
 
 /** How long an `open` may go without an answer while the connection lives. */
 const openWithin = 20_000;
@@ -1180,43 +1080,3 @@ export class Engine {
 const noted = (): void => {};
 
 const unconfirmed = { generation: -1, offset: 0 } as const;
-
-/** What both logs have in common, if this is another one than the client has seen. */
-const forkIn = (outcome: Outcome): Offset | undefined => {
-  if (outcome.kind !== "reset" || outcome.why === "member-unknown") return undefined;
-  return outcome.why === "fork" ? (outcome.fork ?? 0) : 0;
-};
-
-/** What is before this is secured. */
-const securedIn = ({ points }: SessionState["sync"]): Offset =>
-  points.findLast(({ kind, status }) => kind === "major" && status === "confirmed")?.offset ?? 0;
-
-/** Whether a command names something that is behind the fork, so that it means nothing, or another thing, in the log that is. */
-const isOfLost = (command: MemberCommand, fork: Offset): boolean => {
-  if ("activity" in command) return command.activity > fork || ("run" in command && command.run > fork);
-  if ("proposal" in command) return command.proposal > fork;
-  if (command.type === "activity-start") return (command.point ?? 0) > fork;
-  return command.type === "sync-confirm" || command.type === "resynchronize";
-};
-
-/** The command as if it had been made in this generation. */
-const madeIn = (command: MemberCommand, generation: number): MemberCommand => {
-  switch (command.type) {
-    case "messages":
-    case "sync-minor":
-    case "sync-major":
-    case "exception":
-      return generation === (command.generation ?? 0) ? command : { ...command, generation };
-    default:
-      return command;
-  }
-};
-
-/** It is sent under the generation that the log has now: the one under which it was sent first may be lost as well. */
-const again = ({ seq, command, bytes }: Unsecured, generation: number): Outgoing => ({
-  seq,
-  command: madeIn(command, generation),
-  bytes,
-  sentAt: -Infinity,
-  settle: undefined,
-});

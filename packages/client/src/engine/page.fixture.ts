@@ -20,8 +20,9 @@ import {
   toView,
   userId,
 } from "@rostrum/protocol";
-import { Engine, type EngineOptions, type Resumption } from "./engine.ts";
+import { Engine } from "./engine.ts";
 import { readRecord, type Transaction } from "./record.ts";
+import type { EngineOptions, Resumption } from "./terms.ts";
 
 export const session: SessionId = sessionId("s");
 export const me: MemberId = memberId("me");
