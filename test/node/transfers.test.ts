@@ -520,10 +520,13 @@ describe("a transfer is taken up again", () => {
     await reached(sending, ({ confirmed }) => confirmed >= interval);
     proxy.set({ kind: "off" });
     await expect.poll(() => other.transfers.get()).toMatchObject([{ id, status: "interrupted", mine: true }]);
-    const there = other.transfers.resume(id, new Blob([content as Uint8Array<ArrayBuffer>]));
+    // It does not end before the first is back and sees who has it.
+    const again = dripping(content, 50_000, 1_000_000);
+    const there = other.transfers.resume(id, again.source);
     expect(await there.id).toBe(id);
     proxy.set({ kind: "ok" });
     expect(await codeOf(sending.done)).toBe("ACTIVITY_NOT_HELD");
+    again.upTo(content.length);
     expect(await there.done).toMatchObject({ bytes: mega, digest: digestOf(content) });
     expect(digestOf(await got)).toBe(digestOf(content));
     await expect.poll(() => there.receivedBy.get()).toEqual([idOf(b)]);

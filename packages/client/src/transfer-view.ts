@@ -82,7 +82,7 @@ export interface OutgoingTransfer {
   readonly id: Promise<Offset>;
   readonly progress: Observable<SendingProgress>;
   /**
-   * Resolves when all of it is durable on the server.
+   * Resolves when all of it is durable on the server, whichever device of the user sent the rest.
    * @throws RostrumError TRANSFER_ABORTED (`details.why`), TRANSFER_REFUSED (all declined), TRANSFER_SOURCE (cannot be read, or
    * another size than announced), TRANSFER_DIGEST, ACTIVITY_NOT_HELD (another device has taken it up)
    */
