@@ -17,6 +17,7 @@ import {
   isVisible,
   type Left,
   lastOffset,
+  lastShared,
   type MemberId,
   type Offset,
   type Outcome,
@@ -220,9 +221,9 @@ export class Audience<C> {
     const offered = config.history;
     const asked = wanted ?? offered;
     const lowest = this.first - 1;
-    const valid = sync.points.filter(({ status }) => status !== "void");
     if ("since" in asked) {
-      const point = valid.findLast(({ state }) => asked.since === "sync-point" || state !== undefined);
+      const point =
+        asked.since === "state" ? lastShared(sync) : sync.points.findLast(({ status }) => status !== "void");
       // Without a state to take up, what was offered anyhow is the best there is.
       if (point !== undefined || asked.since === "sync-point") return Math.max(lowest, point?.offset ?? head);
     }

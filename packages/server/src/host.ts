@@ -20,6 +20,7 @@ import {
   guardOf,
   isControl,
   lastOffset,
+  lastShared,
   type MemberCommand,
   type MemberId,
   may,
@@ -624,7 +625,7 @@ export class Host<C> {
     const { retention } = this.options;
     const now = this.effects.now();
     const line = trimLine(marks, retention, now);
-    const shared = this.state.sync.points.findLast(({ state, status }) => state !== undefined && status !== "void");
+    const shared = lastShared(this.state.sync);
     if (shared === undefined || line <= shared.offset + 1) return line;
     const { count, bytes, age } = retention;
     return trimLine(marks, { count: 2 * count, bytes: 2 * bytes, age: 2 * age }, now) <= shared.offset + 1

@@ -8,6 +8,7 @@ import {
   isVoid,
   lastOffset,
   type Offset,
+  pointAt,
   type Resync,
   type Resynchronized,
   type SessionState,
@@ -278,8 +279,7 @@ export class Delivery {
       if (life !== this.life) return done();
       const { sync } = this.state();
       // While it was under way the session may have gone back behind it.
-      const isValid = sync.points.some(({ offset, status }) => offset === point.offset && status !== "void");
-      if (state === undefined || !isValid) return done();
+      if (state === undefined || pointAt(sync, point.offset) === undefined) return done();
       this.effects.restore(state.value);
       this.generation = Math.max(this.generation, generationAt(sync, point.offset));
       this.goOnFrom(point.offset, true);

@@ -19,6 +19,7 @@ import {
   isVoid,
   type Limits,
   lastOffset,
+  lastShared,
   type MemberCommand,
   type MemberId,
   measure,
@@ -519,9 +520,7 @@ export class Engine {
     const isNew = outcome.kind === "joined" || (outcome.kind === "reset" && outcome.why !== "member-unknown");
     if (isNew) this.delivery.generation = sync.generation;
     else this.goBackIfMissed("gap" in outcome ? (outcome.gap?.to ?? 0) : 0);
-    const shared = this.options.keepsState
-      ? sync.points.findLast(({ state, status }) => state !== undefined && status !== "void")
-      : undefined;
+    const shared = this.options.keepsState ? lastShared(sync) : undefined;
     const behind = outcome.kind === "snapshot" ? outcome.gap.to : start;
     // A newcomer's history may begin with the very point: its cursor stands there, and it has nothing yet.
     if (shared !== undefined && shared.offset >= behind && (isNew || shared.offset > this.processed))

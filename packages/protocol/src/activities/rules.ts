@@ -9,6 +9,7 @@ import type { Origin } from "../floors/grants.ts";
 import type { MemberId, Offset, Time } from "../ids.ts";
 import { may } from "../permission.ts";
 import type { Member, SessionState } from "../state.ts";
+import { pointAt } from "../sync/sync.ts";
 import { type Activity, storedBytes, type TransferInfo } from "./activity.ts";
 import { audienceIn, concerns } from "./sight.ts";
 
@@ -106,7 +107,7 @@ const requireSpace = (state: SessionState, { size }: TransferInfo): void => {
 
 /** The sync point whose state is to be shared. */
 const requirePoint = (state: SessionState, offset: Offset | undefined, self: Member | undefined): Offset => {
-  const point = state.sync.points.find((each) => each.offset === offset && each.status !== "void");
+  const point = pointAt(state.sync, offset);
   if (point !== undefined && point.state === undefined && (self === undefined || point.by === self.id)) {
     for (const { id, kind, point: of, status, holder } of state.activities.values()) {
       if (kind !== "state" || of !== offset) continue;
@@ -415,7 +416,7 @@ export const end = (to: Deciding, command: Of<"activity-end">, self: Member | un
   const expiresAt: { readonly expiresAt?: Time | null } =
     kind === "app" ? {} : { expiresAt: kind === "state" ? null : to.now + fetchWithin };
   const { result } = command;
-  const point = to.state.sync.points.find((each) => each.offset === activity.point && each.status !== "void");
+  const point = pointAt(to.state.sync, activity.point);
   if (kind === "state" && point === undefined)
     return discardAs(to, activity, "failed", "the sync point is void", byServer);
   record(to, {
@@ -458,7 +459,7 @@ export const expireActivities = (to: Deciding): void => {
 export const forgetStates = (to: Deciding): void => {
   for (const activity of to.state.activities.values()) {
     if (activity.kind !== "state") continue;
-    if (to.state.sync.points.some(({ offset, status }) => offset === activity.point && status !== "void")) continue;
+    if (pointAt(to.state.sync, activity.point) !== undefined) continue;
     const draft: Draft = { type: "activity-forgotten", activity: activity.id, ...byServer };
     if (activity.status === "ended") record(to, draft);
     else discardAs(to, activity, "failed", "the sync point is void", byServer);

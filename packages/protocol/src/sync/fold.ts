@@ -2,7 +2,7 @@
 
 import type { SyncEntry } from "../entry.ts";
 import type { MemberId, Offset } from "../ids.ts";
-import { maxResyncs, maxVoids, type Sync, type SyncPoint, type VoidRange } from "./sync.ts";
+import { maxResyncs, maxVoids, pointOf, type Sync, type SyncPoint, type VoidRange } from "./sync.ts";
 
 type Change = (point: SyncPoint) => SyncPoint;
 
@@ -93,7 +93,7 @@ export const foldSync = (sync: Sync, entry: SyncEntry, most: number): Sync => {
       return { ...sync, points: mapped(sync.points, without(entry.member, entry.serial, true)) };
     case "sync-settled": {
       const { serial, offset, outcome, missing } = entry;
-      const point = sync.points.findLast((each) => each.serial === serial && each.status !== "void");
+      const point = pointOf(sync, serial);
       if (outcome === "unconfirmed") {
         return {
           ...sync,

@@ -98,6 +98,14 @@ export const maxResyncs = 32;
 export const pointOf = ({ points }: Sync, serial: Serial): SyncPoint | undefined =>
   points.findLast((point) => point.serial === serial && point.status !== "void");
 
+/** The valid point at an offset. */
+export const pointAt = ({ points }: Sync, offset: Offset | undefined): SyncPoint | undefined =>
+  points.find((point) => point.offset === offset && point.status !== "void");
+
+/** The newest valid point whose state is there to be taken up. */
+export const lastShared = ({ points }: Sync): SyncPoint | undefined =>
+  points.findLast(({ state, status }) => state !== undefined && status !== "void");
+
 /** The valid point that is named so; the last one, if several are. */
 export const pointNamed = ({ points }: Sync, name: string): SyncPoint | undefined =>
   points.findLast((point) => point.name === name && point.status !== "void");
