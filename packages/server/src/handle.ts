@@ -148,12 +148,8 @@ export class SessionHandle {
    * const stop = sessions.get("standup-42").on("note", (note, meta) => save(meta.offset, note))
    */
   on(event: string, listener: ServerListener): () => void {
-    let undo: (() => void) | undefined;
-    let undone = false;
-    const start = (hosts: Hosts): void => {
-      if (undone) return;
-      hosts.get(this.id);
-      undo = hosts.listen(this.id, (entries, state) => {
+    return this.whenOpen((hosts) =>
+      hosts.listen(this.id, (entries, state) => {
         for (const entry of entries) {
           if (entry.type !== "messages") continue;
           entry.items.forEach(([name, ...args], index) => {
@@ -173,14 +169,8 @@ export class SessionHandle {
             }
           });
         }
-      });
-    };
-    // A store that does not open is told by every call that awaits something.
-    this.hosts().then(start, () => {});
-    return () => {
-      undone = true;
-      undo?.();
-    };
+      }),
+    );
   }
 
   floor(name: string): FloorModeration {
@@ -274,27 +264,15 @@ export class SessionHandle {
    * const stop = session.onTransfer(({ activity, bytes, digest }) => audit(activity.name, bytes, digest))
    */
   onTransfer(listener: TransferListener): () => void {
-    let undo: (() => void) | undefined;
-    let undone = false;
-    this.hosts().then(
-      (hosts) => {
-        if (undone) return;
-        hosts.get(this.id);
-        const unlisten = hosts.listen(this.id, () => {});
-        const own: TransferListener = (end) => (end.session === this.id ? listener(end) : undefined);
-        hosts.transferListeners.add(own);
-        undo = () => {
-          unlisten();
-          hosts.transferListeners.delete(own);
-        };
-      },
-      // A store that does not open is told by every call that awaits something.
-      () => {},
-    );
-    return () => {
-      undone = true;
-      undo?.();
-    };
+    return this.whenOpen((hosts) => {
+      const unlisten = hosts.listen(this.id, () => {});
+      const own: TransferListener = (end) => (end.session === this.id ? listener(end) : undefined);
+      hosts.transferListeners.add(own);
+      return () => {
+        unlisten();
+        hosts.transferListeners.delete(own);
+      };
+    });
   }
 
   /** Puts a member out. It may come back as a new one unless `authenticate` says no. */
@@ -310,6 +288,25 @@ export class SessionHandle {
   /** Ends the session for everybody, for good. */
   end(reason?: string): Promise<Stored> {
     return this.stored({ type: "end", ...(reason === undefined ? {} : { reason }) });
+  }
+
+  /** Begins to listen once the store is open, with the session at work; `start` answers its undo. */
+  private whenOpen(start: (hosts: Hosts) => () => void): () => void {
+    let undo: (() => void) | undefined;
+    let undone = false;
+    this.hosts().then(
+      (hosts) => {
+        if (undone) return;
+        hosts.get(this.id);
+        undo = start(hosts);
+      },
+      // A store that does not open is told by every call that awaits something.
+      () => {},
+    );
+    return () => {
+      undone = true;
+      undo?.();
+    };
   }
 
   private described({ name, data }: PointOptions): PointOptions {
