@@ -96,6 +96,16 @@ export type ActivityCommand =
   | { readonly type: "activity-discard"; readonly activity: Offset; readonly reason?: string }
   | { readonly type: "activity-end"; readonly activity: Offset; readonly run: Offset; readonly result?: unknown };
 
+/** What is done with documents besides editing them, which is done by messages. */
+export type DocumentCommand = {
+  readonly type: "document-restore";
+  readonly document: string;
+  /** The offset of the sync point. */
+  readonly point: Offset;
+  /** The document whose state it gets; absent: its own. */
+  readonly from?: string;
+};
+
 /** What a member may ask for over the wire. A `messages` command takes one seq per item, every other one seq. */
 export type MemberCommand =
   | {
@@ -128,6 +138,7 @@ export type MemberCommand =
   | { readonly type: "withdraw"; readonly proposal: Offset }
   | SyncCommand
   | ActivityCommand
+  | DocumentCommand
   | { readonly type: "release" }
   | { readonly type: "abort"; readonly reason?: string }
   | { readonly type: "end"; readonly reason?: string };
@@ -164,6 +175,14 @@ export type ServerCommand =
   | { readonly type: "begin-epoch"; readonly epoch: string }
   /** A transfer's bytes cannot be kept, or are not what they were said to be. */
   | { readonly type: "activity-fail"; readonly activity: Offset; readonly reason: string }
+  /** The store's record holds the document as of `upTo`. */
+  | {
+      readonly type: "document-saved";
+      readonly document: string;
+      readonly upTo: Offset;
+      readonly updates: number;
+      readonly bytes: number;
+    }
   /** A host has seen this lease run out by its own clock; `from` is where it began. */
   | { readonly type: "lapse"; readonly floor: string; readonly fence: Offset; readonly from: Offset };
 

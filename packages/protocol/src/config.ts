@@ -60,6 +60,13 @@ export interface ActivityConfig {
   readonly bytesInAll: number;
 }
 
+export interface DocumentConfig {
+  /** Most documents of a session. */
+  readonly most: number;
+  /** Most bytes of one, as it is stored. */
+  readonly bytes: number;
+}
+
 export interface SessionConfig {
   /** Floor → how it works. `name*` stands for all that begin so, unless they have an entry of their own. */
   readonly floors: Readonly<Record<string, FloorConfig>>;
@@ -71,6 +78,7 @@ export interface SessionConfig {
   readonly dialog?: DialogConfig;
   readonly sync: SyncConfig;
   readonly activities: ActivityConfig;
+  readonly documents: DocumentConfig;
   readonly history: History;
   /** How many members the session may have, those who dropped included. */
   readonly maxMembers: number;
@@ -97,6 +105,8 @@ export const defaultActivities: ActivityConfig = {
   bytesInAll: 17_179_869_184,
 };
 
+export const defaultDocuments: DocumentConfig = { most: 10_000, bytes: 67_108_864 };
+
 export const defaultHistory = { last: 100 } as const;
 
 export const defaultConfig: SessionConfig = {
@@ -105,6 +115,7 @@ export const defaultConfig: SessionConfig = {
   roles: { member: ["*"] },
   sync: defaultSync,
   activities: defaultActivities,
+  documents: defaultDocuments,
   history: defaultHistory,
   maxMembers: 5_000,
   maxFloors: 20_000,

@@ -7,9 +7,20 @@ import * as activities from "./activities/rules.ts";
 import { firstExpiry } from "./activities/sight.ts";
 import type { Envelope, FromMember, MemberCommand, ServerCommand } from "./command.ts";
 import { seqSpan } from "./command.ts";
-import { beginDeciding, type Deciding, decided, type Refusal, record, refuse, requireRecipients } from "./deciding.ts";
+import {
+  beginDeciding,
+  type Deciding,
+  decided,
+  type Inspect,
+  type Refusal,
+  record,
+  refuse,
+  requireRecipients,
+} from "./deciding.ts";
 import { answer, conformDialog, expireProposal, guardOf, leaveDialog, propose, withdraw } from "./dialog/rules.ts";
-import type { Entry, LeftHow } from "./entry.ts";
+import { documentOf } from "./documents/document.ts";
+import { restoreDocument, updateFault } from "./documents/rules.ts";
+import type { Entry, Item, LeftHow } from "./entry.ts";
 import { RostrumError } from "./errors.ts";
 import { conformAll, isChairCommand, moderate } from "./floors/chair.ts";
 import {
@@ -45,8 +56,8 @@ export interface Decision {
 }
 
 /** Pure: what the command comes to in this state at this time. */
-export const decide = (state: SessionState, envelope: Envelope, now: Time): Decision => {
-  const to = beginDeciding(state, now);
+export const decide = (state: SessionState, envelope: Envelope, now: Time, inspect?: Inspect): Decision => {
+  const to = beginDeciding(state, now, inspect);
   const refusals = decideInto(to, envelope);
   return { ...decided(to), refusals };
 };
@@ -82,6 +93,7 @@ const serverTypes: ReadonlySet<string> = new Set<ServerCommand["type"]>([
   "lapse",
   "begin-epoch",
   "activity-fail",
+  "document-saved",
 ]);
 
 const requireOpen = (state: SessionState): void => {
@@ -155,6 +167,10 @@ const byMember = (to: Deciding, from: FromMember, command: MemberCommand): reado
       if (command.kind === "transfer") requireMay(to.state, member, "transfer", command.name);
       if (command.kind === "app") requireMay(to.state, member, "activity", command.name);
       break;
+    case "document-restore":
+      requireMay(to.state, member, "restore", command.document);
+      if (command.from !== undefined) requireMay(to.state, member, "read", command.from);
+      break;
     case "end":
       requireMay(to.state, member, "end");
       break;
@@ -169,6 +185,7 @@ const byServer = (to: Deciding, command: MemberCommand | ServerCommand): readonl
     case "messages":
       requireOpen(to.state);
       requireRecipients(to.state, command.to);
+      requireSound(to, command.items);
       record(to, { type: "messages", by: null, items: command.items, ...(command.to ? { to: command.to } : {}) });
       return [];
     case "open":
@@ -208,6 +225,9 @@ const byServer = (to: Deciding, command: MemberCommand | ServerCommand): readonl
       return [];
     case "activity-fail":
       if (to.state.ended === null) activities.fail(to, command.activity, command.reason);
+      return [];
+    case "document-saved":
+      if (to.state.documents.has(command.document)) record(to, command);
       return [];
     case "lapse":
       if (to.state.ended === null) lapse(to, command.floor, command.fence, command.from);
@@ -276,6 +296,8 @@ const decideCommon = (
       return activities.discard(to, command, self, origin);
     case "activity-end":
       return activities.end(to, command, self, origin);
+    case "document-restore":
+      return restoreDocument(to, command, self, origin);
     case "release":
       return decideLeave(to, asMember().id, "released", undefined, origin);
     case "abort":
@@ -286,6 +308,28 @@ const decideCommon = (
     default:
       command satisfies never;
   }
+};
+
+/** What the server itself says of a document it says alone. */
+const requireSound = (to: Deciding, items: readonly Item[]): void => {
+  const [first] = items;
+  if (first === undefined || items.every(([event]) => documentOf(event) === undefined)) return;
+  if (items.length > 1) refuse("USAGE", "A document's update is stored alone; send it in a call of its own.");
+  const fault = updateFault(to, documentOf(first[0]) ?? "", first, null);
+  if (fault !== undefined) throw fault;
+};
+
+/** Items as they may stand in one entry: those of one document, or of none. */
+const runsOf = (items: readonly Item[]): readonly (readonly Item[])[] => {
+  const of = (item: Item | undefined): string | undefined => documentOf(item?.[0] ?? "");
+  const runs: (readonly Item[])[] = [];
+  let start = 0;
+  for (let end = 1; end <= items.length; end += 1) {
+    if (end < items.length && of(items[end]) === of(items[start])) continue;
+    runs.push(start === 0 && end === items.length ? items : items.slice(start, end));
+    start = end;
+  }
+  return runs;
 };
 
 /** Each item stands for itself: what is permitted is stored in runs, what is not is refused item by item. */
@@ -299,46 +343,63 @@ const decideMessages = (
   requireRecipients(to.state, recipients);
   const { guards, roles } = to.state.config;
   const unrestricted = member.roles.some((role) => Object.hasOwn(roles, role) && roles[role]?.includes("*"));
-  const check = (event: string): RostrumError | undefined => {
-    if (!unrestricted && !may(to.state.config, member.roles, "emit", event)) {
+  const check = (item: Item): RostrumError | undefined => {
+    const [event] = item;
+    const document = documentOf(event);
+    const [verb, name] = document === undefined ? (["emit", event] as const) : (["edit", document] as const);
+    if (!unrestricted && !may(to.state.config, member.roles, verb, name)) {
       return new RostrumError(
         "FORBIDDEN",
-        `The roles ${member.roles.join(", ") || "(none)"} do not permit emit:${event}; it was not stored.`,
-        {
-          permission: `emit:${event}`,
-        },
+        `The roles ${member.roles.join(", ") || "(none)"} do not permit ${verb}:${name}; it was not stored.`,
+        { permission: `${verb}:${name}` },
       );
     }
     const guard = guardOf(to.state, event);
-    if (guard === undefined) return undefined;
-    const held = grantOf(to.state, guard, member.id);
-    if (held === undefined || (fence !== undefined && held.fence !== fence)) {
-      return new RostrumError(
-        "FLOOR_NOT_HELD",
-        held === undefined
-          ? `"${event}" is only accepted from a holder of the floor "${guard}"; it was not stored.`
-          : `"${event}" was sent under fence ${fence ?? 0} of the floor "${guard}", which is now held under ${held.fence}; it was not stored.`,
-        { floor: guard, event, fence: fence ?? null },
-      );
+    if (guard !== undefined) {
+      const held = grantOf(to.state, guard, member.id);
+      if (held === undefined || (fence !== undefined && held.fence !== fence)) {
+        return new RostrumError(
+          "FLOOR_NOT_HELD",
+          held === undefined
+            ? `"${event}" is only accepted from a holder of the floor "${guard}"; it was not stored.`
+            : `"${event}" was sent under fence ${fence ?? 0} of the floor "${guard}", which is now held under ${held.fence}; it was not stored.`,
+          { floor: guard, event, fence: fence ?? null },
+        );
+      }
     }
-    return undefined;
+    if (document === undefined) return undefined;
+    if (recipients !== undefined) {
+      return new RostrumError("DOCUMENT_INVALID", `An update of "${document}" cannot be private; it was not stored.`, {
+        document,
+        what: "recipients",
+      });
+    }
+    return updateFault(to, document, item, member.id);
   };
   const refusals: Refusal[] = [];
   const store = (start: number, end: number): void => {
     if (end === start) return;
-    const run = start === 0 && end === items.length ? items : items.slice(start, end);
-    record(to, {
-      type: "messages",
-      by: member.id,
-      seq: seq + start,
-      items: run,
-      ...(recipients ? { to: recipients } : {}),
-    });
+    let next = seq + start;
+    for (const run of runsOf(start === 0 && end === items.length ? items : items.slice(start, end))) {
+      record(to, {
+        type: "messages",
+        by: member.id,
+        seq: next,
+        items: run,
+        ...(recipients ? { to: recipients } : {}),
+      });
+      next += run.length;
+    }
   };
+  const looksAtEach =
+    !unrestricted ||
+    Object.keys(guards).length > 0 ||
+    to.state.dialog.mode === "half-duplex" ||
+    items.some(([event]) => documentOf(event) !== undefined);
   let start = 0;
-  if (!unrestricted || Object.keys(guards).length > 0 || to.state.dialog.mode === "half-duplex") {
-    items.forEach(([event], index) => {
-      const error = check(event);
+  if (looksAtEach) {
+    items.forEach((item, index) => {
+      const error = check(item);
       if (error === undefined) return;
       store(start, index);
       start = index + 1;

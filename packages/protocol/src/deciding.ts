@@ -1,5 +1,6 @@
 /** What the rules write into: a folding and the entries that led to it. */
 
+import type { UpdateItem } from "./documents/document.ts";
 import type { Draft, Entry } from "./entry.ts";
 import { type ErrorCode, type ErrorDetails, RostrumError } from "./errors.ts";
 import { beginFolding, endFolding, type Folding, foldInto } from "./fold.ts";
@@ -13,17 +14,31 @@ export interface Refusal {
   readonly error: RostrumError;
 }
 
+/**
+ * The host's look into an update of a document, after everything else has been checked: `undefined` if it may be stored, and
+ * then it counts as stored for what is decided next.
+ */
+export type Inspect = (
+  document: string,
+  item: UpdateItem,
+  by: MemberId | null,
+  state: SessionState,
+) => RostrumError | undefined;
+
 export interface Deciding {
   readonly state: Folding;
   readonly entries: Entry[];
   readonly now: Time;
+  /** Absent: the host keeps no documents. */
+  readonly inspect: Inspect | undefined;
 }
 
 /** `now` is the server's clock; within the log time never runs backwards. */
-export const beginDeciding = (state: SessionState, now: Time): Deciding => ({
+export const beginDeciding = (state: SessionState, now: Time, inspect?: Inspect): Deciding => ({
   state: beginFolding(state),
   entries: [],
   now: Math.max(now, state.at),
+  inspect,
 });
 
 /** Records a fact: it gets the next offset and the time, and the rules that follow see its effect. */

@@ -303,6 +303,23 @@ export interface ExceptionReported extends Commanded {
   readonly reason: string;
 }
 
+/** A document begins anew with the state that `from` had at a sync point. The entry's offset is the new content's lineage. */
+export interface DocumentRestored extends Commanded {
+  readonly type: "document-restored";
+  readonly document: string;
+  readonly from: string;
+  readonly point: Offset;
+}
+
+/** The store's record holds a document as of `upTo`, with so many updates and bytes more than before. Told to nobody. */
+export interface DocumentSaved extends Stamp {
+  readonly type: "document-saved";
+  readonly document: string;
+  readonly upTo: Offset;
+  readonly updates: number;
+  readonly bytes: number;
+}
+
 /** Another server process writes the log from here on; see sync/epoch.ts. */
 export interface EpochBegun extends Stamp {
   readonly type: "epoch-begun";
@@ -421,6 +438,9 @@ export type ActivityEntry =
   | ActivityEnded
   | ActivityForgotten;
 
+/** What happens to one document, besides its updates. */
+export type DocumentEntry = DocumentRestored | DocumentSaved;
+
 export type Entry =
   | Opened
   | EpochBegun
@@ -435,6 +455,7 @@ export type Entry =
   | DialogEntry
   | SyncEntry
   | ActivityEntry
+  | DocumentEntry
   | Ended;
 
 export type EntryType = Entry["type"];
@@ -459,7 +480,8 @@ export const audienceOf = (entry: Entry): "all" | "none" | readonly MemberId[] =
   // Most entries by far.
   if (entry.type === "messages" && entry.to === undefined) return "all";
   // A quiet take-up changes nothing for others.
-  if (entry.type === "forgotten" || (entry.type === "resumed" && entry.quiet)) return "none";
+  if (entry.type === "forgotten" || entry.type === "document-saved" || (entry.type === "resumed" && entry.quiet))
+    return "none";
   if (entry.type !== "messages" && entry.type !== "sync-confirmed" && !isActivityEntry(entry)) return "all";
   if (entry.to === undefined) return "all";
   return [...entry.to, ...(entry.by === null ? [] : [entry.by]), ...("also" in entry ? (entry.also ?? []) : [])];

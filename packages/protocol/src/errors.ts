@@ -15,6 +15,12 @@ export const retryable = {
   BLOB_FULL: true,
   BLOB_UNKNOWN: false,
   CLOSED: false,
+  DOCUMENT_FULL: false,
+  DOCUMENT_GAP: false,
+  DOCUMENT_INVALID: false,
+  DOCUMENT_LIMIT: false,
+  DOCUMENT_RESTORED: false,
+  DOCUMENT_UNKNOWN: false,
   FEATURE_MISSING: false,
   FLOOR_BUSY: true,
   FLOOR_CANCELLED: false,
@@ -72,6 +78,7 @@ export const retryable = {
   USER_LIMIT: true,
   VERSION_MISMATCH: false,
   WINDOW_EXCEEDED: false,
+  YJS_TWICE: false,
 } as const;
 
 export type ErrorCode = keyof typeof retryable;

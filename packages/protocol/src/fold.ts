@@ -6,6 +6,8 @@
 import type { Activity } from "./activities/activity.ts";
 import { foldActivity } from "./activities/fold.ts";
 import { foldDialog, withoutMember } from "./dialog/fold.ts";
+import { type DocumentHead, documentIn } from "./documents/document.ts";
+import { begunAnew, documentsBack, withRecord, withUpdates } from "./documents/fold.ts";
 import { type ActivityEntry, type Entry, isActivityEntry, lastOffset } from "./entry.ts";
 import type { Floor } from "./floors/floor.ts";
 import { foldFloor } from "./floors/fold.ts";
@@ -26,6 +28,7 @@ export interface Folding extends Mutable<SessionState> {
     seqs?: Map<MemberId, Seq>;
     floors?: Map<string, Floor>;
     activities?: Map<Offset, Activity>;
+    documents?: Map<string, DocumentHead>;
   };
 }
 
@@ -50,6 +53,9 @@ const seqs = (to: Folding): Map<MemberId, Seq> => (to.seqs = to.owned.seqs ??= n
 const floors = (to: Folding): Map<string, Floor> => (to.floors = to.owned.floors ??= new Map(to.floors));
 const activities = (to: Folding): Map<Offset, Activity> =>
   (to.activities = to.owned.activities ??= new Map(to.activities));
+
+const documents = (to: Folding): Map<string, DocumentHead> =>
+  (to.documents = to.owned.documents ??= new Map(to.documents));
 
 const changeMember = (to: Folding, id: MemberId, change: Partial<Member>): void => {
   const member = to.members.get(id);
@@ -86,6 +92,8 @@ export const foldInto = (to: Folding, entry: Entry): void => {
   if (entry.at > to.at) to.at = entry.at;
   if (entry.type === "messages") {
     if (entry.by !== null && entry.seq !== undefined) advanceSeq(to, entry.by, entry.seq + entry.items.length - 1);
+    const document = documentIn(entry);
+    if (document !== undefined) documents(to).set(document, withUpdates(to.documents.get(document), entry, to.head));
     return;
   }
   to.control = entry.offset;
@@ -172,10 +180,25 @@ export const foldInto = (to: Folding, entry: Entry): void => {
     case "sync-confirmed":
     case "sync-settled":
     case "sync-shared":
-    case "resynchronized":
     case "exception":
       to.sync = foldSync(to.sync, entry, to.config.sync.points);
       return;
+    case "resynchronized": {
+      to.sync = foldSync(to.sync, entry, to.config.sync.points);
+      const back = documentsBack(to.documents, entry);
+      if (back !== undefined) to.documents = to.owned.documents = new Map(back);
+      return;
+    }
+    case "document-restored": {
+      const { document, offset: at, from, point } = entry;
+      documents(to).set(document, begunAnew(to.documents.get(document), { at, document: from, point }));
+      return;
+    }
+    case "document-saved": {
+      const head = to.documents.get(entry.document);
+      if (head !== undefined) documents(to).set(entry.document, withRecord(head, entry));
+      return;
+    }
     case "ended":
       to.ended = { at: entry.at, ...(entry.reason === undefined ? {} : { reason: entry.reason }) };
       return;

@@ -18,7 +18,15 @@ export const wireEvent = "rostrum";
 export const versions: readonly number[] = [1];
 
 /** Optional parts that this code offers; a session's set is the intersection (X.215: functional units). */
-export const features: readonly string[] = ["volatile", "floors", "sync", "dialog", "activities", "transfers"];
+export const features: readonly string[] = [
+  "volatile",
+  "floors",
+  "sync",
+  "dialog",
+  "activities",
+  "transfers",
+  "documents",
+];
 
 /** A position in one life of a log. */
 export interface Cursor {
@@ -45,6 +53,8 @@ export interface OpenFrame {
   readonly resume?: { readonly member: MemberId; readonly token: string };
   /** How far the client has received. */
   readonly cursor?: Cursor;
+  /** Documents that are followed: what was missed of them comes as well. */
+  readonly documents?: readonly string[];
   /** What a newcomer wants besides the state, within what the session offers. */
   readonly history?: History;
 }
@@ -153,6 +163,29 @@ export interface FetchFrame {
   readonly upTo: number;
 }
 
+/**
+ * Follows a document from here on, and asks for what there is of it: what came after `after` if the log or the store can tell,
+ * else, with a `vector` (its state vector), what that lacks, else all. With `point`: for the state at that sync point, once,
+ * and nothing is followed.
+ */
+export interface DocumentOpenFrame {
+  readonly type: "document-open";
+  readonly session: SessionId;
+  readonly document: string;
+  /** The content that `after` and `vector` belong to. */
+  readonly lineage?: Offset;
+  readonly after?: Offset;
+  readonly vector?: Uint8Array;
+  readonly point?: Offset;
+}
+
+/** Follows a document no longer. */
+export interface DocumentCloseFrame {
+  readonly type: "document-close";
+  readonly session: SessionId;
+  readonly document: string;
+}
+
 /** A client's frame as a server reads it. */
 export type ReadFrame = Exclude<ClientFrame, CommandsFrame> | ReadCommandsFrame;
 
@@ -169,7 +202,9 @@ export type ClientFrame =
   | UploadFrame
   | ChunkFrame
   | FinishFrame
-  | FetchFrame;
+  | FetchFrame
+  | DocumentOpenFrame
+  | DocumentCloseFrame;
 
 /**
  * `joined`: a new member. `resumed`: what was missed follows, nothing else. `snapshot`: the log no longer reaches back to
@@ -342,6 +377,37 @@ export interface LaneRefusedFrame {
   readonly error: WireError;
 }
 
+/**
+ * What there is of a document: parts, each one update of `size` bytes in Yjs' format 1 or 2, in pieces from byte `at` on. With
+ * the last frame (`end`) everything up to `upTo` is there. An answer without a part has one frame, of size 0.
+ */
+export interface DocumentStateFrame {
+  readonly type: "document-state";
+  readonly session: SessionId;
+  readonly document: string;
+  readonly lineage: Offset;
+  readonly upTo: Offset;
+  readonly part: number;
+  readonly format: 1 | 2;
+  readonly at: number;
+  readonly size: number;
+  readonly bytes: Uint8Array;
+  readonly end: boolean;
+  /** Whether it holds all of the document's content, or what was lacking. */
+  readonly whole: boolean;
+  /** In answer to one that named it. */
+  readonly point?: Offset;
+}
+
+/** A document cannot be opened. */
+export interface DocumentRefusedFrame {
+  readonly type: "document-refused";
+  readonly session: SessionId;
+  readonly document: string;
+  readonly error: WireError;
+  readonly point?: Offset;
+}
+
 export type ServerFrame =
   | OpenedFrame
   | ViewFrame
@@ -357,4 +423,6 @@ export type ServerFrame =
   | LaneOpenedFrame
   | ContinueFrame
   | BytesFrame
-  | LaneRefusedFrame;
+  | LaneRefusedFrame
+  | DocumentStateFrame
+  | DocumentRefusedFrame;

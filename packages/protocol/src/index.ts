@@ -7,9 +7,17 @@ export { audienceIn, concerns } from "./activities/sight.ts";
 export * from "./command.ts";
 export * from "./config.ts";
 export * from "./decide.ts";
-export { beginDeciding, type Deciding, decided, type Refusal } from "./deciding.ts";
+export { beginDeciding, type Deciding, decided, type Inspect, type Refusal } from "./deciding.ts";
 export type { Dialog, Proposal, Subject } from "./dialog/dialog.ts";
 export { guardOf } from "./dialog/rules.ts";
+export {
+  type Beginning,
+  type DocumentHead,
+  documentEvent,
+  documentIn,
+  documentOf,
+  type UpdateItem,
+} from "./documents/document.ts";
 export * from "./entry.ts";
 export * from "./errors.ts";
 export * from "./floors/config.ts";

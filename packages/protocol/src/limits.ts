@@ -2,6 +2,8 @@
 export interface Limits {
   /** Largest message, measured as `measure` does: characters of text and bytes of binary. */
   readonly messageBytes: number;
+  /** Largest update of a document. With its frame it has to fit into Socket.IO's `maxHttpBufferSize`. */
+  readonly updateBytes: number;
   /** Largest data of what stays in the session's state, and so goes to every newcomer: of sync points and of activities. */
   readonly dataBytes: number;
   /** Deepest nesting of a payload. */
@@ -24,6 +26,7 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   messageBytes: 65_536,
+  updateBytes: 524_288,
   dataBytes: 8_192,
   depth: 32,
   nameLength: 128,

@@ -3,6 +3,7 @@
 import { type MemberCommand, seqSpan, type Unreadable } from "./command.ts";
 import type { History, MajorRule } from "./config.ts";
 import type { Subject } from "./dialog/dialog.ts";
+import { documentEvent, documentOf, isUpdate } from "./documents/document.ts";
 import type { Item } from "./entry.ts";
 import { RostrumError } from "./errors.ts";
 import { configFault, type FloorChange, type Priority } from "./floors/config.ts";
@@ -63,6 +64,13 @@ const recipients = (from: Fields, limits: Limits): { to?: readonly MemberId[] } 
 
 const name = (from: Fields, key: string, limits: Limits): string => text(from, key, limits.nameLength);
 
+/** Its event is a name too. */
+const documentName = (from: Fields, key: string, limits: Limits): string =>
+  text(from, key, limits.nameLength - documentEvent("").length);
+
+/** Most documents that one connection follows in a session. */
+const maxFollowed = 10_000;
+
 const session = (from: Fields, limits: Limits): SessionId => sessionId(name(from, "session", limits));
 
 const payload = (value: unknown, limits: Limits): void => {
@@ -85,9 +93,33 @@ const item = (value: unknown, limits: Limits): Item => {
   ) {
     return invalid("a bad item (a list with an event name and arguments is due)");
   }
+  const read = value as unknown as Item;
+  const document = documentOf(read[0]);
+  if (document !== undefined) return update(document, read, limits);
   payload(value, limits);
-  return value as unknown as Item;
+  return read;
 };
+
+/** An update of a document, its bytes as `Uint8Array`. */
+const update = (document: string, [event, replica, n, lineage, ...rest]: Item, limits: Limits): Item => {
+  const [value] = rest;
+  const bytes = rest.length === 1 ? binary(value) : undefined;
+  const read: Item = [event, replica, n, lineage, bytes];
+  if (document === "" || bytes === undefined || !isUpdate(read))
+    return invalid("a bad update of a document (replica, number, lineage and bytes are due)");
+  if (bytes.length > limits.updateBytes) {
+    throw new RostrumError(
+      "MESSAGE_TOO_LARGE",
+      `An update of "${document}" with ${bytes.length} bytes came, the limit is ${limits.updateBytes}; it was not stored. Make smaller transactions, or raise limits.updateBytes.`,
+      { size: bytes.length, limit: limits.updateBytes },
+    );
+  }
+  return read;
+};
+
+/** Binary that came, as `Uint8Array`; `undefined` for anything else, which may be nested as deep as it likes. */
+const binary = (value: unknown): Uint8Array | undefined =>
+  value instanceof ArrayBuffer || ArrayBuffer.isView(value) ? (fromPayload(value) as Uint8Array) : undefined;
 
 const member = (value: unknown): MemberId =>
   typeof value === "string" && value.length > 0 && value.length <= 64
@@ -318,6 +350,13 @@ const command = (value: unknown, limits: Limits): MemberCommand => {
       return { type, activity: whole(from, "activity"), ...optional(from, "reason", words) };
     case "activity-end":
       return { type, ...run(from), ...stateData(from, "result", limits) };
+    case "document-restore":
+      return {
+        type,
+        document: documentName(from, "document", limits),
+        point: whole(from, "point"),
+        ...optional(from, "from", () => documentName(from, "from", limits)),
+      };
     case "release":
       return { type };
     case "abort":
@@ -372,9 +411,8 @@ const optional = <T, K extends string>(
 };
 
 const chunk = (value: unknown, limits: Limits): Uint8Array => {
-  // Only binary is looked into: anything else may be nested as deep as it likes.
-  const bytes = value instanceof ArrayBuffer || ArrayBuffer.isView(value) ? fromPayload(value) : undefined;
-  if (!(bytes instanceof Uint8Array) || bytes.length === 0) return invalid("bad bytes (at least one is due)");
+  const bytes = binary(value);
+  if (bytes === undefined || bytes.length === 0) return invalid("bad bytes (at least one is due)");
   return bytes.length <= limits.chunkBytes
     ? bytes
     : invalid(`a chunk of ${bytes.length} bytes (at most ${limits.chunkBytes} are due)`);
@@ -410,6 +448,13 @@ export const parseFrame = (value: unknown, limits: Limits): ReadFrame => {
         }),
         ...optional(from, "cursor", cursor),
         ...optional(from, "history", history),
+        ...optional(from, "documents", () =>
+          list(from, "documents", maxFollowed).map((document) =>
+            typeof document === "string" && document.length > 0 && document.length <= limits.nameLength
+              ? document
+              : invalid("bad documents (a list of names is due)"),
+          ),
+        ),
       };
     }
     case "commands": {
@@ -477,6 +522,20 @@ export const parseFrame = (value: unknown, limits: Limits): ReadFrame => {
         at: whole(from, "at"),
         upTo: whole(from, "upTo"),
       };
+    case "document-open": {
+      const vector = own(from, "vector");
+      return {
+        type,
+        session: session(from, limits),
+        document: documentName(from, "document", limits),
+        ...optional(from, "lineage", safe),
+        ...optional(from, "after", safe),
+        ...optional(from, "point", safe),
+        ...(vector === undefined || vector === null ? {} : { vector: chunk(vector, limits) }),
+      };
+    }
+    case "document-close":
+      return { type, session: session(from, limits), document: documentName(from, "document", limits) };
     default:
       void (type satisfies never);
       return invalid("an unknown type");

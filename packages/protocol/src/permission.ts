@@ -1,7 +1,7 @@
 /**
  * Roles are lists of permissions. A permission is a verb (`emit`), a verb and a name or pattern (`emit:note`,
- * `floor:cell:*`), or `*` for all. Three verbs stand for several: `floor` for what anybody does with a floor, `moderate` for
- * what a chair does, `sync` for what is done with sync points.
+ * `floor:cell:*`), or `*` for all. Four verbs stand for several: `floor` for what anybody does with a floor, `moderate` for
+ * what a chair does, `sync` for what is done with sync points, `document` for what is done with documents.
  */
 
 import type { SessionConfig } from "./config.ts";
@@ -21,6 +21,11 @@ export type Verb =
   /** Starting and taking up activities of the app, by name. */
   | "activity"
   | "transfer"
+  /** All that concerns documents, by name. */
+  | "document"
+  | "read"
+  | "edit"
+  | "restore"
   | "end"
   /** Proposing and answering: half-duplex, full duplex, release. */
   | "dialog"
@@ -39,6 +44,9 @@ const umbrella: Readonly<Partial<Record<Verb, Verb>>> = {
   major: "sync",
   confirm: "sync",
   resynchronize: "sync",
+  read: "document",
+  edit: "document",
+  restore: "document",
   request: "floor",
   pass: "floor",
   accept: "moderate",

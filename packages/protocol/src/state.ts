@@ -4,6 +4,7 @@ import type { Activity } from "./activities/activity.ts";
 import { concerns } from "./activities/sight.ts";
 import { defaultConfig, type SessionConfig } from "./config.ts";
 import type { Dialog } from "./dialog/dialog.ts";
+import type { DocumentHead } from "./documents/document.ts";
 import type { Floor } from "./floors/floor.ts";
 import type { MemberId, Offset, Seq, SessionId, Time, UserId } from "./ids.ts";
 import type { Epoch } from "./sync/epoch.ts";
@@ -48,6 +49,7 @@ export interface SessionState {
   readonly sync: Sync;
   /** Those that are at work, interrupted, or ended and not yet fetched by all. */
   readonly activities: ReadonlyMap<Offset, Activity>;
+  readonly documents: ReadonlyMap<string, DocumentHead>;
   /** Which server processes wrote the log, from where on; the last few, oldest first. */
   readonly epochs: readonly Epoch[];
   readonly ended: { readonly at: Time; readonly reason?: string } | null;
@@ -67,16 +69,18 @@ export const emptyState = (session: SessionId): SessionState => ({
   dialog: { mode: "full-duplex", proposal: null },
   sync: noSync,
   activities: new Map(),
+  documents: new Map(),
   epochs: [],
   ended: null,
 });
 
 /** The state as arrays and plain objects, for any codec. */
-export interface StateRecord extends Omit<SessionState, "members" | "seqs" | "floors" | "activities"> {
+export interface StateRecord extends Omit<SessionState, "members" | "seqs" | "floors" | "activities" | "documents"> {
   readonly members: readonly Member[];
   readonly seqs: readonly (readonly [MemberId, Seq])[];
   readonly floors: readonly (readonly [string, Floor])[];
   readonly activities: readonly Activity[];
+  readonly documents: readonly (readonly [string, DocumentHead])[];
 }
 
 export const toRecord = (state: SessionState): StateRecord => ({
@@ -85,10 +89,11 @@ export const toRecord = (state: SessionState): StateRecord => ({
   seqs: [...state.seqs],
   floors: [...state.floors],
   activities: [...state.activities.values()],
+  documents: [...state.documents],
 });
 
 /** One that an older version wrote lacks what it did not know. */
-export const fromRecord = ({ activities = [], ...record }: StateRecord): SessionState => ({
+export const fromRecord = ({ activities = [], documents = [], ...record }: StateRecord): SessionState => ({
   ...emptyState(record.session),
   ...record,
   config: { ...defaultConfig, ...record.config },
@@ -96,6 +101,7 @@ export const fromRecord = ({ activities = [], ...record }: StateRecord): Session
   seqs: new Map(record.seqs),
   floors: new Map(record.floors),
   activities: new Map(activities.map((activity) => [activity.id, activity])),
+  documents: new Map(documents),
 });
 
 /** Whether members see different parts of the state. */
@@ -104,7 +110,7 @@ export const hasPrivateParts = ({ activities }: SessionState): boolean => {
   return false;
 };
 
-/** What a member may see of the state: no secrets, no other member's seq, nobody who is gone, no activity of others. */
+/** What a member may see of the state: no secrets, no other member's seq, nobody who is gone, no activity of others, and of documents only what it asks for. */
 export const toView = (state: SessionState, member?: MemberId): StateRecord => ({
   ...state,
   members: [...state.members.values()]
@@ -115,4 +121,5 @@ export const toView = (state: SessionState, member?: MemberId): StateRecord => (
   activities: [...state.activities.values()].filter(
     (activity) => activity.to === undefined || (member !== undefined && concerns(state, activity, member)),
   ),
+  documents: [],
 });

@@ -5,6 +5,7 @@
 
 import { randomUUID } from "node:crypto";
 import {
+  type DocumentOpenFrame,
   features,
   memberId,
   type OpenFrame,
@@ -65,7 +66,9 @@ export class Gateway {
     );
     const connect = (socket: Socket): void => this.accept(socket);
     nsp.on("connection", connect);
-    this.offered = features.filter((feature) => feature !== "transfers" || settings.blobs !== undefined);
+    this.offered = features.filter(
+      (feature) => feature !== "documents" && (feature !== "transfers" || settings.blobs !== undefined),
+    );
     this.undo = () => void nsp.off("connection", connect);
     for (const socket of nsp.sockets.values()) this.accept(socket);
   }
@@ -202,6 +205,10 @@ export class Gateway {
       case "auth":
         void this.renew(place, places, frame.auth);
         return;
+      case "document-open":
+      case "document-close":
+        if (frame.type === "document-open") this.refuseDocument(socket, frame);
+        return;
       case "detach":
         places.delete(frame.session);
         this.leave(place);
@@ -209,6 +216,16 @@ export class Gateway {
       default:
         frame satisfies never;
     }
+  }
+
+  private refuseDocument(socket: Socket, { session, document, point }: DocumentOpenFrame): void {
+    const error = new RostrumError(
+      "FEATURE_MISSING",
+      `The server keeps no documents; "${document}" was not opened. Give attachSessions the documents option.`,
+      { feature: "documents" },
+    );
+    const which = { session, document, ...(point === undefined ? {} : { point }) };
+    socket.emit(wireEvent, [{ type: "document-refused", ...which, error: toWire(error) }]);
   }
 
   private async open(socket: Socket, places: Map<SessionId, Place>, frame: OpenFrame): Promise<void> {
