@@ -43,7 +43,7 @@ const declarations = (folder) => ({
   },
 });
 
-const packages = ["protocol", "client", "server", "testing"].map((name) => {
+const packages = ["protocol", "client", "server", "testing", "yjs"].map((name) => {
   const folder = `packages/${name}`;
   const {
     exports,

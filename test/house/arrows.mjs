@@ -2,12 +2,13 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 
-const all = ["protocol", "client", "server", "testing"];
+const all = ["protocol", "client", "server", "testing", "yjs"];
 const allowed = {
   protocol: [],
   client: ["protocol"],
   server: ["protocol"],
   testing: ["protocol", "client", "server"],
+  yjs: ["protocol", "client", "server"],
   demo: all,
   test: all,
 };

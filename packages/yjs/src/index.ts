@@ -1,0 +1,1 @@
+export { type Clocks, readFacts, type UpdateFacts } from "./facts.ts";
