@@ -76,8 +76,25 @@ const claimed = async (
       { found: kept.meta.format, known: format },
     );
   }
-  return { kept, warnings: told, commit: (transaction) => storage.commit(scope, transaction), release };
+  return { ...inScope(storage, scope, release), kept, warnings: told };
 };
+
+/** No session has an empty name, so what lies beside a record is taken for none, and yet is the user's. */
+const besidePrefix = (scope: string): string => scope.replace(separator, separator + separator) + separator;
+
+const inScope = (storage: Storage, scope: string, release: Release): Omit<Keeping, "kept" | "warnings"> => ({
+  commit: (transaction) => storage.commit(scope, transaction),
+  release,
+  beside: (name = "") => {
+    const place = besidePrefix(scope) + name;
+    return {
+      durable: storage.durable,
+      load: () => storage.load(place),
+      commit: (transaction) => storage.commit(place, transaction),
+      wipe: () => storage.wipe(place),
+    };
+  },
+});
 
 /** Records of tabs that died with something unsent, each claimed. Those with nothing unsent are left to the next page. */
 export const claimOrphans = async (
@@ -93,7 +110,7 @@ export const claimOrphans = async (
     try {
       const kept = readRecord(await storage.load(scope));
       if (kept !== undefined && kept.meta.format <= format && hasUnsent(kept)) {
-        orphans.push({ kept, warnings: [], commit: (transaction) => storage.commit(scope, transaction), release });
+        orphans.push({ ...inScope(storage, scope, release), kept, warnings: [] });
         continue;
       }
     } catch {

@@ -62,4 +62,14 @@ export interface Keeping {
   readonly warnings: readonly RostrumError[];
   readonly commit: (transaction: Transaction) => Promise<void>;
   readonly release: () => void;
+  /** What belongs to the session besides its record, under a name; without one, all of it. */
+  readonly beside: (name?: string) => Beside;
+}
+
+export interface Beside {
+  readonly durable: boolean;
+  readonly load: () => Promise<ReadonlyMap<string, unknown>>;
+  readonly commit: (transaction: Transaction<string>) => Promise<void>;
+  /** Removes this, and what lies under it. */
+  readonly wipe: () => Promise<void>;
 }

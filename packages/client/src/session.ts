@@ -2,6 +2,7 @@
 
 import {
   type ClientFrame,
+  documentOf,
   type Entry,
   type MemberCommand,
   type MemberId,
@@ -22,6 +23,8 @@ import { awaited } from "./awaited.ts";
 import { sleeplessClock } from "./clock.ts";
 import { Dialog, type ProposalOutcome, type ProposeOptions } from "./dialog.ts";
 import { Engine } from "./engine/engine.ts";
+import type { Extension, ExtensionHost } from "./engine/extension.ts";
+import { updatesIn } from "./engine/fork.ts";
 import type { Stored } from "./engine/outbox.ts";
 import type { AnyEvents, Args, EventHandler, MemberView, Meta, Sending, SessionEvents } from "./events.ts";
 import { Floor, type FloorHost } from "./floor.ts";
@@ -60,6 +63,7 @@ export class Session<Events extends object = AnyEvents> {
   private readonly engine: Engine;
   private readonly handlers = new Handlers();
   private readonly floors = new Map<string, Floor>();
+  private readonly kept: Promise<Keeping>;
   private keeping: Keeping | undefined;
   private apartSince: number | undefined = performance.now();
   private everLive = false;
@@ -244,7 +248,8 @@ export class Session<Events extends object = AnyEvents> {
         newInstance: () => crypto.randomUUID(),
       },
     );
-    host.keep(this as Session<never>).then(
+    this.kept = host.keep(this as Session<never>);
+    this.kept.then(
       (keeping) => this.begin(keeping),
       (cause: unknown) => {
         const error =
@@ -370,6 +375,31 @@ export class Session<Events extends object = AnyEvents> {
     this.close();
   }
 
+  /**
+   * Adds what lives in the session beside its messages; one at most.
+   * @internal For packages of ours.
+   */
+  extend<E extends Extension>(make: (host: ExtensionHost) => E): E {
+    const { engine } = this;
+    const extension = make({
+      state: () => engine.state,
+      self: () => engine.member,
+      limits: () => engine.limits,
+      features: () => engine.features,
+      isLive: () => engine.phase.kind === "live",
+      received: () => engine.received,
+      holds: (floor) => engine.grantOn(floor) !== undefined,
+      update: (item) => engine.update(item),
+      undecided: () => updatesIn(engine.outbox.all()),
+      command: (command) => this.submit(command, 64),
+      send: (frame) => this.host.link.send([{ ...frame, session: sessionId(this.id) }]),
+      keep: async (name) => (await this.kept).beside(name),
+      warn: (error) => this.tell("warning", error),
+    });
+    engine.extension = extension;
+    return extension;
+  }
+
   // ---- for the client ----
 
   /** @internal */
@@ -409,7 +439,7 @@ export class Session<Events extends object = AnyEvents> {
 
   private send(to: readonly MemberId[] | undefined, event: string, args: readonly unknown[]): Sending {
     return sending((settle) => {
-      if (isOwn(event))
+      if (isOwn(event) || documentOf(event) !== undefined)
         throw new RostrumError("USAGE", `"${event}" is an event of the session itself; choose another name.`, {
           event,
         });
@@ -500,6 +530,7 @@ export class Session<Events extends object = AnyEvents> {
   private refused(error: RostrumError, command: MemberCommand): void {
     // A grant that somebody else ended first is released as it was meant to be.
     if (command.type === "floor-release" && error.code === "FLOOR_NOT_HELD") return;
+    for (const item of updatesIn([{ command }])) return this.engine.extension?.refused(item, error);
     if (this.quiet.has(command) || (command.type === "sync-confirm" && isLate(error))) return;
     if (command.type !== "messages") return this.tell("refused", error);
     for (const [event, ...args] of command.items)
@@ -536,6 +567,7 @@ export class Session<Events extends object = AnyEvents> {
       this.shownMember !== this.engine.member
     )
       this.show();
+    this.engine.extension?.changed();
     if (phase.kind === "closed" && before.phase !== "closed") this.over(phase.error);
     if (phase.kind === "closed" && this.engine.isOver && !this.finished) this.finish(phase.error);
   }
@@ -581,6 +613,13 @@ export class Session<Events extends object = AnyEvents> {
   private finish(error: RostrumError): void {
     this.finished = true;
     this.activities.close(error);
+    const { extension, isForgotten } = this.engine;
+    extension?.closed(error, isForgotten);
+    if (isForgotten)
+      this.keeping
+        ?.beside()
+        .wipe()
+        .catch(() => {});
     this.host.gone(this as Session<never>);
     this.keeping?.release();
   }

@@ -6,6 +6,7 @@
 import {
   type ClosedFrame,
   defaultLimits,
+  documentIn,
   type EntriesFrame,
   type Entry,
   emptyState,
@@ -32,10 +33,12 @@ import {
   type StoredFrame,
   span,
   toldEpochs,
+  type UpdateItem,
   versions,
 } from "@rostrum/protocol";
 import { Delivery, entryAfter } from "./delivery.ts";
-import { again, forkIn, isOfLost, madeIn, securedIn } from "./fork.ts";
+import type { Extension } from "./extension.ts";
+import { again, forkIn, isOfLost, madeIn, securedIn, updatesIn } from "./fork.ts";
 import type { HoldingNews } from "./holdings.ts";
 import { Outbox, type Outgoing, type Settle } from "./outbox.ts";
 import { type Checkpoint, format, type Gap, type Kept, type Meta } from "./record.ts";
@@ -53,6 +56,7 @@ export class Engine {
   state: SessionState;
   member: MemberId | undefined;
   limits: Limits = defaultLimits;
+  extension: Extension | undefined;
   /** What the server offers besides. */
   features: readonly string[] = [];
   readonly outbox: Outbox = new Outbox();
@@ -238,6 +242,10 @@ export class Engine {
       case "volatile-event":
         if (this.phase.kind === "live") this.effects.volatile(frame.from, frame.event, frame.args);
         break;
+      case "document-state":
+      case "document-refused":
+        if (this.phase.kind === "live" || this.phase.kind === "catching-up") this.extension?.frame(frame);
+        break;
       case "renewed":
         if (this.tenure.answered(frame.n, frame.head, frame.at)) this.review();
         break;
@@ -283,6 +291,22 @@ export class Engine {
       bytes,
       settle,
     );
+  }
+
+  /**
+   * Takes an update of a document into the outbox. It belongs to the session as it is known here, wherever the app's handlers are.
+   * @throws RostrumError FLOOR_NOT_HELD, CLOSED, OUTBOX_FULL; then nothing was taken.
+   */
+  update(item: UpdateItem): void {
+    const fence = this.tenure.fenceFor(item[0], { state: this.state, self: this.member });
+    const { generation } = this.state.sync;
+    const command: MemberCommand = {
+      type: "messages",
+      items: [item],
+      ...(fence === undefined ? {} : { fence }),
+      ...(generation === 0 ? {} : { generation }),
+    };
+    this.submit(command, measure(item, 2), { queued: noted, stored: noted, refused: noted });
   }
 
   /** The grant under which this member may act on the floor now, if it may. */
@@ -415,6 +439,7 @@ export class Engine {
       if (this.phase !== phase) return;
       this.openedWith = this.effects.now();
       const { session, history, required } = this.options;
+      const documents = this.extension?.follows() ?? [];
       this.effects.send([
         {
           type: "open",
@@ -431,6 +456,7 @@ export class Engine {
             ? {}
             : { cursor: { birth: this.birth, offset: this.received, seen: this.seen, epochs: this.epochs } }),
           ...(history === undefined ? {} : { history }),
+          ...(documents.length === 0 ? {} : { documents }),
         },
       ]);
     });
@@ -483,6 +509,7 @@ export class Engine {
     this.tenure.opened(this.openedWith, frame.head, frame.at);
     const resent = this.outbox.rewind(frame.seq);
     this.phase = { kind: "catching-up", opened: frame, from, resent, replayed: 0, back, reclaimed };
+    this.extension?.opened(outcome);
     this.shelf.touch();
   }
 
@@ -545,8 +572,15 @@ export class Engine {
       fork === undefined ? seq > frame.seq && offset > born : offset > fork && (other || seq > frame.seq),
     );
     if (lost.length > 0) {
-      this.shelf.lost(lost.map(({ seq }) => seq));
-      this.outbox.takeBack(lost.map((message) => again(message, generation)));
+      // What an update was made on may be lost as well, and only its document knows when it can be sent.
+      const updates = this.extension === undefined ? [] : updatesIn(lost);
+      const rest = updates.length === 0 ? lost : lost.filter((each) => updatesIn([each]).length === 0);
+      this.shelf.lost(rest.map(({ seq }) => seq));
+      this.outbox.takeBack(rest.map((message) => again(message, generation)));
+      if (updates.length > 0) {
+        for (const each of lost) if (!rest.includes(each)) this.shelf.decided(each.seq);
+        this.extension?.lost(updates);
+      }
     }
     const to = fork === undefined ? undefined : this.secured.forked(fork);
     // Kept until the app has been told: there may be another fork before that.
@@ -669,7 +703,9 @@ export class Engine {
       this.effects.folded(entry);
     }
     for (const entry of news) {
-      if (this.phase.kind === "catching-up" && entry.type === "messages") this.phase.replayed += entry.items.length;
+      const isUpdate = documentIn(entry) !== undefined;
+      if (this.phase.kind === "catching-up" && entry.type === "messages" && !isUpdate)
+        this.phase.replayed += entry.items.length;
       if ("by" in entry && entry.by !== null && entry.by === this.member && entry.seq !== undefined) {
         this.tenure.echoed(this.outbox.get(entry.seq)?.sentAt, entry.at);
         for (let index = 0; index < span(entry); index += 1) {
@@ -685,10 +721,14 @@ export class Engine {
         }
       }
       this.delivery.push(entry);
+      if (isUpdate || isControl(entry)) this.extension?.entry(entry);
+      // A document keeps its own.
+      if (isUpdate) continue;
       this.shelf.addEntry(entry);
       if (this.options.keepsState && entry.type === "messages")
         this.tailBytes += measure(entry.items, this.limits.depth + 2);
     }
+    this.extension?.told(upTo);
     // What is settled by an entry may have come before it in the same frame.
     for (const entry of foldable) this.secure(entry);
     this.shelf.touch();
@@ -949,6 +989,11 @@ export class Engine {
     this.effects.changed();
   }
 
+  /** Nothing of it is kept on the device any more. */
+  get isForgotten(): boolean {
+    return this.ended;
+  }
+
   private ended = false;
   /** Nothing of it is kept any more; a handler that finishes late must not bring something back. */
   private wiped = false;
@@ -1009,7 +1054,7 @@ export class Engine {
 
   private forgetTail(): void {
     this.tailBytes = 0;
-    this.shelf.forgetTail(this.delivery.pending);
+    this.shelf.forgetTail(this.delivery.pending.filter((entry) => documentIn(entry) === undefined));
   }
 
   /** Writes what has changed as one transaction; what changes meanwhile goes into the next. */

@@ -1,6 +1,13 @@
 /** What becomes of what waits here when the log turns out to be another one. */
 
-import type { MemberCommand, Offset, Outcome, SessionState } from "@rostrum/protocol";
+import {
+  documentOf,
+  type MemberCommand,
+  type Offset,
+  type Outcome,
+  type SessionState,
+  type UpdateItem,
+} from "@rostrum/protocol";
 import type { Outgoing } from "./outbox.ts";
 import type { Unsecured } from "./unsecured.ts";
 
@@ -34,6 +41,14 @@ export const madeIn = (command: MemberCommand, generation: number): MemberComman
       return command;
   }
 };
+
+/** The updates of documents among them. */
+export const updatesIn = (commands: readonly { readonly command: MemberCommand }[]): readonly UpdateItem[] =>
+  commands.flatMap(({ command }) =>
+    command.type === "messages"
+      ? (command.items.filter(([event]) => documentOf(event) !== undefined) as UpdateItem[])
+      : [],
+  );
 
 /** It is sent under the generation that the log has now: the one under which it was sent first may be lost as well. */
 export const again = ({ seq, command, bytes }: Unsecured, generation: number): Outgoing => ({

@@ -75,9 +75,9 @@ export type Decided = readonly [seq: Seq, offset: Offset];
 export type Key = "meta" | "view" | "state" | `point/${string}` | `tail/${string}` | `out/${string}` | `ack/${string}`;
 
 /** Applied as one, or not at all. */
-export interface Transaction {
-  readonly set: readonly (readonly [Key, unknown])[];
-  readonly remove: readonly Key[];
+export interface Transaction<K extends string = Key> {
+  readonly set: readonly (readonly [K, unknown])[];
+  readonly remove: readonly K[];
 }
 
 export interface Kept {

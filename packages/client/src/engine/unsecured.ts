@@ -3,7 +3,7 @@
  * back, so nothing before it has to be kept). Should the server lose them, they are sent again under the seqs they had.
  */
 
-import type { MemberCommand, Offset, Seq } from "@rostrum/protocol";
+import { documentOf, type MemberCommand, type Offset, type Seq } from "@rostrum/protocol";
 
 export interface Unsecured {
   readonly seq: Seq;
@@ -12,9 +12,14 @@ export interface Unsecured {
   readonly bytes: number;
 }
 
+/** Somebody's typing must not displace what was said: updates of documents are counted apart. */
+const isUpdate = ({ command }: Unsecured): boolean =>
+  command.type === "messages" && documentOf(command.items[0]?.[0] ?? "") !== undefined;
+
 export class Secured {
   private readonly open = new Map<Seq, Unsecured>();
-  private bytes = 0;
+  private readonly messages = { count: 0, bytes: 0 };
+  private readonly updates = { count: 0, bytes: 0 };
 
   constructor(
     private readonly most: number,
@@ -31,18 +36,28 @@ export class Secured {
 
   keep(message: Unsecured): void {
     this.open.set(message.seq, message);
-    this.bytes += message.bytes;
+    const kind = isUpdate(message);
+    const weight = kind ? this.updates : this.messages;
+    weight.count += 1;
+    weight.bytes += message.bytes;
     for (const oldest of this.open.values()) {
-      if (this.open.size <= this.most && this.bytes <= this.mostBytes) return;
-      this.drop(oldest);
+      if (weight.count <= this.most && weight.bytes <= this.mostBytes) return;
+      if (isUpdate(oldest) === kind) this.drop(oldest);
     }
   }
 
   private drop(message: Unsecured): void {
-    this.open.delete(message.seq);
-    this.bytes -= message.bytes;
-    this.dropped = Math.max(this.dropped, message.offset);
+    this.take(message);
+    // What is missing of a document is told where it is missed.
+    if (!isUpdate(message)) this.dropped = Math.max(this.dropped, message.offset);
     this.release(message.seq);
+  }
+
+  private take(message: Unsecured): void {
+    this.open.delete(message.seq);
+    const weight = isUpdate(message) ? this.updates : this.messages;
+    weight.count -= 1;
+    weight.bytes -= message.bytes;
   }
 
   /** A major point is confirmed: what is before it is safe. */
@@ -54,8 +69,7 @@ export class Secured {
   without(isVoid: (offset: Offset) => boolean): void {
     for (const message of this.open.values()) {
       if (!isVoid(message.offset)) continue;
-      this.open.delete(message.seq);
-      this.bytes -= message.bytes;
+      this.take(message);
       this.release(message.seq);
     }
   }
@@ -78,10 +92,7 @@ export class Secured {
   /** Takes out what the server has lost, in the order of the seqs: it is to be sent again. */
   lost(isLost: (message: Unsecured) => boolean): readonly Unsecured[] {
     const lost = [...this.open.values()].filter(isLost).sort((a, b) => a.seq - b.seq);
-    for (const { seq, bytes } of lost) {
-      this.open.delete(seq);
-      this.bytes -= bytes;
-    }
+    for (const message of lost) this.take(message);
     return lost;
   }
 }

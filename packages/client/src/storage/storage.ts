@@ -10,7 +10,7 @@ export interface Storage {
   /** All that is kept in a scope, by key. */
   load(scope: string): Promise<ReadonlyMap<string, unknown>>;
   /** Applies the transaction as one, or rejects and changes nothing. */
-  commit(scope: string, transaction: Transaction): Promise<void>;
+  commit(scope: string, transaction: Transaction<string>): Promise<void>;
   /** Moves a scope out of the way without destroying it: it could not be read. Resolves to its new name. */
   setAside(scope: string): Promise<string>;
   /** Removes every scope that begins so. */
