@@ -142,7 +142,8 @@ export interface Reconnected {
 export const reconnect = async (contender: Contender, aged: AgedDocument): Promise<Reconnected> => {
   await using server = await DocumentServer.start(contender, { content: aged.path });
   await using proxy = await createFaultProxy({ target: { host: "127.0.0.1", port: server.port } });
-  const [stays, leaves] = await Promise.all([contender.connect(server.url), contender.connect(proxy.url)]);
+  const stays = await contender.connect(server.url);
+  const leaves = await contender.connect(proxy.url);
   const length = (doc: Doc): number => doc.getText("text").length;
   try {
     const { doc: present } = await stays.open("aged");
@@ -152,7 +153,10 @@ export const reconnect = async (contender: Contender, aged: AgedDocument): Promi
     await until(absent, () => length(absent) === full, `${contender.name} loads`);
     await sleep(500);
     leaves.cut();
-    await sleep(300);
+    await sleep(100);
+    // The link as well, for whoever would be back before its time.
+    proxy.set({ kind: "off" });
+    await sleep(200);
     const random = seeded(6);
     for (let each = 0; each < 10; each += 1) {
       present.getText("text").insert(random.below(length(present)), random.word(1));
@@ -161,6 +165,7 @@ export const reconnect = async (contender: Contender, aged: AgedDocument): Promi
     await sleep(200);
     const { bytesUp, bytesDown } = proxy.stats;
     const started = performance.now();
+    proxy.set({ kind: "ok" });
     leaves.comeBack();
     await until(absent, () => length(absent) === full + 10, `${contender.name} comes back`);
     const time = performance.now() - started;
@@ -208,7 +213,8 @@ export const trace = async (contender: Contender, part = 100): Promise<Traced> =
   const text = work.expected().text ?? "";
   await using folder = await Folder.make();
   await using server = await DocumentServer.start(contender, { folder: folder.path });
-  const [first, second] = await Promise.all([contender.connect(server.url), contender.connect(server.url)]);
+  const first = await contender.connect(server.url);
+  const second = await contender.connect(server.url);
   try {
     const { doc } = await first.open("paper");
     const started = performance.now();

@@ -33,7 +33,7 @@ export interface Serving {
 export interface Connection {
   /** Settles when server and client have greeted one another about the document; what it holds may still be coming. */
   readonly open: (document: string) => Promise<Replica>;
-  /** Loses the connection, and does not try to come back. */
+  /** Lets the connection go, and does not try to come back. One that always tries leaves it to the link. */
   readonly cut: () => void;
   /** Dials at once. */
   readonly comeBack: () => void;

@@ -77,6 +77,9 @@ export const hocuspocus: Contender = {
       address: "127.0.0.1",
       quiet: true,
       stopOnSignals: false,
+      // By default it stores every ten seconds while somebody types. If edits come in faster than one store takes, each of
+      // them then queues a store of its own, and it never gets out of that: the trace would take many minutes.
+      maxDebounce: 600_000,
       extensions: folder === undefined && content === undefined ? [] : [database],
     });
     await server.listen();
