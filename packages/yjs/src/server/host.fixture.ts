@@ -46,7 +46,17 @@ export class Disk {
   }
 
   get control(): Offset {
-    return this.log.findLast(isControl)?.offset ?? 0;
+    return this.log.findLast(isControl)?.offset ?? this.trimmed;
+  }
+
+  /** The last control entry that was cut off. */
+  private trimmed: Offset = 0;
+
+  trim(below: Offset): void {
+    const { control, head } = this;
+    this.log = this.log.filter((entry) => lastOffset(entry) >= below);
+    this.trimmed = control;
+    this.first = this.log[0]?.offset ?? head + 1;
   }
 
   versionsOf(document: string): readonly Offset[] {
@@ -167,10 +177,7 @@ export class Server {
           disk.snapshot = snapshot;
           done(undefined);
         },
-        trim: (below) => {
-          disk.log = disk.log.filter((entry) => lastOffset(entry) >= below);
-          disk.first = disk.log[0]?.offset ?? below;
-        },
+        trim: (below) => disk.trim(below),
         defer: later,
         alarm: (at) => (this.alarm = at),
         alive: () => true,
@@ -205,7 +212,7 @@ export class Server {
       disk.versions.set(document, known);
       return known;
     };
-    const from = <T>(make: () => T, done: (result: T | RostrumError) => void): void =>
+    const from = <T>(make: () => T | RostrumError, done: (result: T | RostrumError) => void): void =>
       void this.waiting.push(() =>
         done(disk.broken ? new RostrumError("STORE_FAILED", "The disk is broken.") : make()),
       );
@@ -228,8 +235,12 @@ export class Server {
         this.compactions += 1;
         const compact = (): void =>
           from(() => {
-            const outcome = work(Y, { kind: "compact", updates, ...(state === undefined ? {} : { state }) });
-            return { state: outcome.bytes, clocks: new Map(outcome.clocks) };
+            try {
+              const outcome = work(Y, { kind: "compact", updates, ...(state === undefined ? {} : { state }) });
+              return { state: outcome.bytes, clocks: new Map(outcome.clocks) };
+            } catch (cause) {
+              return new RostrumError("DOCUMENT_INVALID", String(cause));
+            }
           }, done);
         if (this.slow === undefined) compact();
         else this.slow.push(compact);
@@ -247,10 +258,10 @@ export class Server {
     };
   }
 
-  /** Until nothing waits. */
-  run(): void {
+  /** Until nothing waits, or so many things have happened. */
+  run(most: number = Infinity): void {
     for (let count = 0; count < 100_000; count += 1) {
-      const next = this.waiting.shift();
+      const next = count < most ? this.waiting.shift() : undefined;
       if (next === undefined) return;
       next();
     }
