@@ -529,6 +529,7 @@ export class Page {
         received: () => engine.received,
         holds: (floor) => engine.grantOn(floor) !== undefined,
         update: (item) => engine.update(item),
+        withdraw: (item) => engine.withdraw(item),
         undecided: () =>
           engine.outbox
             .all()
