@@ -680,9 +680,15 @@ export class Page {
 
 /** Until nothing happens any more. */
 export const run = (...pages: readonly Page[]): void => {
+  let steps = 0;
   for (let more = true; more; ) {
     more = false;
-    for (const page of pages) while (page.step()) more = true;
+    for (const page of pages) {
+      while (page.step()) {
+        more = true;
+        if ((steps += 1) > 20_000) throw new Error(`It goes on and on: ${JSON.stringify(page.sent.slice(-4))}`);
+      }
+    }
   }
 };
 
