@@ -234,7 +234,8 @@ export class Course {
     this.condemned = undefined;
     for (const open of ledger.open) open.included = false;
     this.incoming = [];
-    this.copy.apply(ledger.pieces);
+    // A record of another log is kept until there is something better, and not shown.
+    if (this.loaded !== false) this.copy.apply(ledger.pieces);
     this.includeOpen();
     // What another replica of ours built on what is refused goes the same way.
     const orphans = ledger.open.filter((open) => !open.included && !this.drafts.has(open));
