@@ -1,6 +1,7 @@
 import { defaultConfig, type SessionConfig } from "@rostrum/protocol";
 import { describe, expect, it } from "vitest";
-import { Drive, Hall, Page, textOf, typeInto } from "./world.fixture.ts";
+import { Hall } from "./hall.fixture.ts";
+import { Drive, Page, textOf, typeInto } from "./world.fixture.ts";
 
 const readers: SessionConfig = { ...defaultConfig, roles: { member: ["read", "volatile"] } };
 
