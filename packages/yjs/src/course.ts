@@ -25,6 +25,8 @@ export interface Copy {
   readonly takeUnsent: () => readonly Update[];
   /** Whether nothing waits in it for what has not come. */
   readonly isWhole: () => boolean;
+  /** Updates as one. */
+  readonly merged: (updates: readonly Uint8Array[]) => Uint8Array;
   readonly vector: () => Uint8Array;
   /** What is confirmed as one piece in format 2; `fromCopy`: the copy holds just that. */
   readonly compacted: (pieces: readonly Piece[], fromCopy: boolean) => Uint8Array | undefined;
