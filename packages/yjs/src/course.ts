@@ -33,6 +33,8 @@ export interface Copy {
 /** So many repairs within so many milliseconds are made at once. */
 const mostRepairs = 8;
 const calmAfter = 10_000;
+/** Milliseconds after which what the server could not take is sent again. */
+const restFor = 500;
 /** Vectors that are no larger go with every question. */
 const smallVector = 1_024;
 
@@ -165,9 +167,10 @@ export class Course {
     }
     // Nobody knows whether it is stored, or it came too late for another reason than what it says: it can be sent again, as its
     // number keeps it single. What builds on one that waits here waits as well.
-    if (putBack.has(code) || (code === "DOCUMENT_GAP" && this.ledger.isHeldBack(update))) {
+    if (putBack.has(code) || error.retryable || (code === "DOCUMENT_GAP" && this.ledger.isHeldBack(update))) {
       this.hold(update, open?.included ?? false);
-      this.effects.defer(() => this.sendHeld());
+      if (error.retryable) this.rest();
+      else this.effects.defer(() => this.sendHeld());
       return this.changed();
     }
     const restored = code === "DOCUMENT_RESTORED";
@@ -199,6 +202,7 @@ export class Course {
     if (!forget) this.disk.write();
     this.isOver = true;
     this.calm?.();
+    this.resting?.();
     this.pause?.();
     this.following.stop();
     this.disk.stop();
@@ -410,9 +414,19 @@ export class Course {
     );
   }
 
+  private resting: (() => void) | undefined;
+
+  /** The server could not take it just now. */
+  private rest(): void {
+    this.resting ??= this.effects.after(restFor, () => {
+      this.resting = undefined;
+      this.sendHeld();
+    });
+  }
+
   /** Sends what waits here, as far as it is in the copy. */
   private sendHeld(): void {
-    if (this.isOver || !this.isSendable) return;
+    if (this.isOver || this.resting !== undefined || !this.isSendable) return;
     const stuck = new Set<number>();
     for (const open of [...this.ledger.open].sort(inOrder)) {
       if (open.lineage !== undefined) continue;
