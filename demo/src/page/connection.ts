@@ -12,8 +12,8 @@ export const namesIn =
   (id: string): string =>
     session.members.get().find((member) => member.id === id)?.name ?? "somebody";
 
-/** `one` and `more` are what waits here for the server. */
-export const showConnection = (session: AnySession, one: string, more: string): void => {
+/** `noun` is what waits here for the server; without it the page itself tells how much does. */
+export const showConnection = (session: AnySession, noun?: string): void => {
   const badge = find("badge", HTMLParagraphElement);
   session.on("resume", ({ outcome, from, replayed, resent, gap, why }) => {
     const words =
@@ -42,12 +42,13 @@ export const showConnection = (session: AnySession, one: string, more: string): 
   const showStatus = (): void => {
     const now = session.status.get();
     const waiting = now.pending.commands;
-    const kept = `${waiting} ${waiting === 1 ? `${one} is` : `${more} are`} kept on this device`;
+    const kept = `${waiting} ${waiting === 1 ? `${noun} is` : `${noun}s are`} kept on this device`;
+    const counts = noun !== undefined;
     const words = {
-      live: waiting === 0 ? "● Live, everything confirmed" : `● Saving ${waiting}`,
+      live: waiting === 0 ? "● Live, everything confirmed" : counts ? `● Saving ${waiting}` : "● Live, saving",
       connecting: "◌ Connecting",
-      resuming: waiting === 0 ? "◌ Coming back" : `◌ Coming back; ${kept}`,
-      lost: `▲ Trying to reconnect. You can go on writing; ${waiting === 0 ? "nothing is waiting" : kept}.`,
+      resuming: waiting === 0 || !counts ? "◌ Coming back" : `◌ Coming back; ${kept}`,
+      lost: `▲ Trying to reconnect. You can go on writing${counts ? `; ${waiting === 0 ? "nothing is waiting" : kept}` : ""}.`,
       closed: `✕ ${now.error?.message ?? "Closed"}`,
     }[now.phase];
     // A screen reader is told of changes, not of each number on the way.

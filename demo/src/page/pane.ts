@@ -118,7 +118,7 @@ session.on("resynchronize", ({ by, to, restored: from }) => {
   render();
 });
 
-showConnection(session, "message", "messages");
+showConnection(session, "message");
 microphone(session, name, nameOf);
 new Files(session, nameOf);
 
