@@ -81,6 +81,8 @@ describe("the sheet with a pen", () => {
     expect(await desk.isFocused("Bob")).toBe(true);
     expect(await desk.text("Ada", "draft")).toContain("you did not have the pen any more");
     expect((await desk.pane("Ada").locator(".draft ins").allInnerTexts()).join("")).toBe(late);
+    await desk.carets("Ada", ["Bob"]);
+    await desk.settled("Ada");
     expect(await complaints(page)).toEqual([]);
     await shot("notes-draft");
 

@@ -150,5 +150,7 @@ export class Paper {
     });
     view.dispatch({ effects: this.bound.reconfigure(this.bind(doc)) });
     this.sign();
+    // The new plugins draw the others' carets at the next update; nobody need wait for one.
+    view.dispatch({});
   }
 }

@@ -130,6 +130,7 @@ export class Versions {
     if (all === this.drawn) return;
     this.drawn = all;
     showPieces(this.preview, all ?? []);
+    find("legend", HTMLParagraphElement).hidden = all?.some(({ added, removed }) => added || removed) !== true;
   }
 
   private compare(now: string, then: string | undefined): readonly Piece[] | undefined {
