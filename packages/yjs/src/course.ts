@@ -113,7 +113,7 @@ export class Course {
     this.error = undefined;
     this.isPatched = false;
     if (anew) this.becomeAnew();
-    this.following.opened(continued && !this.isAnew);
+    this.following.opened(continued && !this.isAnew, anew);
     this.changed();
   }
 
@@ -178,6 +178,7 @@ export class Course {
     const restored = code === "DOCUMENT_RESTORED";
     const behind = this.ledger.behind(update);
     const draft = this.setAside(restored ? "restored" : "refused", error, [update, ...behind]);
+    if (open !== undefined) this.forget(open);
     const lineage = details["lineage"];
     if (restored && typeof lineage === "number" && this.ledger.content?.lineage !== lineage) {
       // The answer brings the copy that takes its place.
@@ -189,7 +190,7 @@ export class Course {
   /** Own updates that the server had stored, and has lost. */
   lost(items: readonly UpdateItem[]): void {
     if (this.isEarly(() => this.lost(items))) return;
-    for (const [, replica, n, , bytes] of items) this.hold({ replica, n, bytes }, true);
+    for (const [, replica, n, , bytes] of items) this.hold({ replica, n, bytes }, this.loaded !== false);
     this.becomeAnew();
   }
 
@@ -218,7 +219,7 @@ export class Course {
   /** It was edited here. */
   edited(update: Update): void {
     const open = this.ledger.take(update, undefined, true);
-    if (!this.isSendable || this.ledger.isHeldBack(open) || !this.send(open)) this.disk.hold(open);
+    if (!this.isSendable || this.ledger.isHeldBack(open) || !this.send(open)) this.keep(open);
   }
 
   /** It was edited in a way that cannot be sent. */
@@ -233,7 +234,8 @@ export class Course {
     this.condemned = undefined;
     for (const open of ledger.open) open.included = false;
     this.incoming = [];
-    this.copy.apply(ledger.pieces);
+    // A record of another log is kept until there is something better, and not shown.
+    if (this.loaded !== false) this.copy.apply(ledger.pieces);
     this.includeOpen();
     // What another replica of ours built on what is refused goes the same way.
     const orphans = ledger.open.filter((open) => !open.included && !this.drafts.has(open));
@@ -272,8 +274,11 @@ export class Course {
     const event = documentEvent(this.document);
     for (const [name, replica, n, lineage, bytes] of this.session.undecided())
       if (name === event) this.ledger.take({ replica, n, bytes }, lineage, false);
-    for (const update of held) if (!this.ledger.has(update)) this.ledger.take(update, undefined, false);
-    for (const update of unkept) this.disk.hold(update);
+    for (const update of held) {
+      const open = this.ledger.get(update) ?? this.ledger.take(update, undefined, false);
+      open.isKept = true;
+    }
+    for (const open of unkept) this.keep(open);
     if (head !== undefined && !this.isAnew) {
       this.copy.apply(this.ledger.pieces);
       this.loaded = "device";
@@ -347,8 +352,11 @@ export class Course {
         `The document "${this.document}" was begun anew; edits of its former content were not stored, and are kept as a draft.`,
         { document: this.document, lineage, madeOn: content?.lineage ?? 0 },
       );
-      for (const open of old) if (open.lineage === undefined) this.letGo(open);
       draft = this.setAside(reason, error, updates);
+      for (const open of old) {
+        if (open.lineage === undefined) ledger.settle(open);
+        this.forget(open);
+      }
     }
     return draft;
   }
@@ -440,9 +448,9 @@ export class Course {
     const stuck = new Set<number>();
     for (const open of [...this.ledger.open].sort(inOrder)) {
       if (open.lineage !== undefined) continue;
-      if (open.included && !stuck.has(open.replica) && this.send(open)) this.disk.letGo(open);
-      else stuck.add(open.replica);
+      if (!open.included || stuck.has(open.replica) || !this.send(open)) stuck.add(open.replica);
     }
+    if (this.following.isFollowing && !this.following.isAsking) this.setHeldAside();
   }
 
   /** Hands it over to the session. Answers whether it is done with here. */
@@ -458,6 +466,7 @@ export class Course {
       if (error.code === "OUTBOX_FULL" || error.code === "CLOSED") return false;
       const draft = this.setAside("refused", error, [open, ...this.ledger.behind(open)], this.condemned?.draft);
       this.ledger.settle(open);
+      this.forget(open);
       if (open.included) this.condemn(error, draft);
       return true;
     }
@@ -465,19 +474,25 @@ export class Course {
 
   private stored(update: Pick<Update, "replica" | "n">, open: Open | undefined): void {
     this.drafts.remove(update);
-    if (open?.lineage === undefined && open !== undefined) this.disk.letGo(open);
+    if (open !== undefined) this.forget(open);
     this.flushes.settled(keyOf(update));
     this.disk.touch();
     this.changed();
   }
 
   private hold(update: Update, included: boolean): void {
-    this.disk.hold(this.ledger.take(update, undefined, included));
+    this.keep(this.ledger.take(update, undefined, included));
   }
 
-  private letGo(open: Open): void {
-    this.ledger.settle(open);
-    this.disk.letGo(open);
+  private keep(open: Open): void {
+    open.isKept = true;
+    this.disk.hold(open);
+  }
+
+  /** It is decided, or a draft. */
+  private forget(open: Open): void {
+    if (open.isKept) this.disk.letGo(open);
+    open.isKept = false;
   }
 
   /** Keeps them as a draft, and tells who waits for them. */

@@ -60,8 +60,9 @@ export class Following {
     return this.least > 0;
   }
 
-  /** Taken up by the server; `continued`: with us as we said we were. */
-  opened(continued: boolean): void {
+  /** Taken up by the server; `continued`: with us as we said we were; `anew`: its offsets are others. */
+  opened(continued: boolean, anew: boolean): void {
+    if (anew) this.least = 0;
     this.asking = undefined;
     this.early = [];
     this.retries = 0;
@@ -118,6 +119,8 @@ export class Following {
     this.asking = undefined;
     if (asking.isBroken) return this.again();
     if (answered.upTo < this.least) {
+      this.retries += 1;
+      if (this.retries > 1) return this.again();
       this.isDue = true;
       return this.ask();
     }
