@@ -100,7 +100,7 @@ describe("the sheet with a pen", () => {
     await desk.same("minutes", whole);
   });
 
-  it("keeps a draft through a reload until it is thrown away", async () => {
+  it("keeps a draft through a reload, to be copied, until it is thrown away", async () => {
     await desk.pane("Ada").getByTestId("pen-ask").click();
     await isReadOnly("Ada").toBe("false");
     await desk.pane("Bob").getByTestId("pen-ask").click();
@@ -113,6 +113,10 @@ describe("the sheet with a pen", () => {
     await page.getByTestId("Ada-reload").click();
     await desk.turn("Ada", "minutes");
     await expect.poll(() => desk.pane("Ada").getByTestId("draft").count(), within).toBe(1);
+    await visit.context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    await desk.pane("Ada").getByTestId("draft-copy").click();
+    await desk.says("Ada", "notice", "on the clipboard");
+    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe("too late");
     await desk.pane("Ada").getByTestId("draft-drop").click();
     await expect.poll(() => desk.pane("Ada").getByTestId("draft").count(), within).toBe(0);
     await desk.same("minutes", "");
