@@ -9,9 +9,9 @@ import type { Answered } from "./answer.ts";
 import { Disk, format, readRecord } from "./disk.ts";
 import { type DraftReason, Drafts } from "./drafts.ts";
 import { Following, type Numbered } from "./following.ts";
-import { Ledger, type Open } from "./ledger.ts";
-import { type Content, type Effects, keyOf, type Piece, type Update } from "./terms.ts";
-import { Flushes } from "./waiting.ts";
+import { Ledger } from "./ledger.ts";
+import { Outgoing } from "./outgoing.ts";
+import type { Effects, Piece, Update } from "./terms.ts";
 
 /** The copy that the app has. */
 export interface Copy {
@@ -30,33 +30,24 @@ export interface Copy {
   readonly compacted: (pieces: readonly Piece[], fromCopy: boolean) => Uint8Array | undefined;
 }
 
-/** So many repairs within so many milliseconds are made at once. */
-const mostRepairs = 8;
-const calmAfter = 10_000;
-/** Milliseconds after which what the server could not take is sent again. */
-const restFor = 500;
 /** Vectors that are no larger go with every question. */
 const smallVector = 1_024;
 
 export class Course {
   readonly ledger: Ledger = new Ledger();
   readonly drafts: Drafts;
-  readonly flushes: Flushes = new Flushes();
   private readonly disk: Disk;
   readonly following: Following;
+  readonly own: Outgoing;
   /** Whether the copy shows a content, and where it is from. */
   loaded: "device" | "server" | false = false;
   /** What keeps it from being synced. */
   error: RostrumError | undefined;
-  /** The copy holds what will never be stored; it is about to be replaced. */
-  condemned: { readonly error: RostrumError; readonly draft: string } | undefined;
   /** What has come before the disk was read. */
   private early: (() => void)[] | undefined = [];
   /** The server has lost what is confirmed here, or some of it. */
   private isAnew = false;
   private incoming: Piece[] = [];
-  /** While another content takes its place: the one before. */
-  private former: { readonly content: Content; readonly pieces: readonly Piece[] } | undefined;
   /** It was asked once for what is lacking. */
   private isPatched = false;
   private isOver = false;
@@ -76,6 +67,19 @@ export class Course {
       warn: effects.warn,
       content: () => this.ledger.content,
       pieces: () => this.ledger.pieces,
+    });
+    this.own = new Outgoing({
+      document,
+      session,
+      effects,
+      copy,
+      ledger: this.ledger,
+      drafts: this.drafts,
+      disk: this.disk,
+      isSendable: () => this.isSendable,
+      isSettled: () => this.following.isFollowing && !this.following.isAsking,
+      takeIncoming: () => this.takeIncoming(),
+      changed,
     });
     this.following = new Following(document, session, effects, {
       position: (withVector) => this.position(withVector),
@@ -124,7 +128,7 @@ export class Course {
     const piece: Piece = { format: 1, bytes };
     if (open !== undefined) {
       // It is stored wherever we stand: perhaps an answer has told of it already, or left it out as we had it.
-      this.stored({ replica, n }, open);
+      this.own.stored({ replica, n }, open);
       if (!this.isAnew && this.ledger.content?.lineage === lineage) {
         this.ledger.add(piece);
         if (!open.included) this.incoming.push(piece);
@@ -165,32 +169,32 @@ export class Course {
     if (code === "DOCUMENT_GAP" && details["known"] === true) {
       this.ledger.add({ format: 1, bytes });
       if (open?.included !== true) this.copy.apply([{ format: 1, bytes }]);
-      return this.stored(update, open);
+      return this.own.stored(update, open);
     }
     // Nobody knows whether it is stored, or it came too late for another reason than what it says: it can be sent again, as its
     // number keeps it single. What builds on one that waits here waits as well.
     if (putBack.has(code) || error.retryable || (code === "DOCUMENT_GAP" && this.ledger.isHeldBack(update))) {
-      this.hold(update, open?.included ?? false);
-      if (error.retryable) this.rest();
-      else this.effects.defer(() => this.sendHeld());
+      this.own.hold(update, open?.included ?? false);
+      if (error.retryable) this.own.rest();
+      else this.effects.defer(() => this.own.sendHeld());
       return this.changed();
     }
     const restored = code === "DOCUMENT_RESTORED";
     const behind = this.ledger.behind(update);
-    const draft = this.setAside(restored ? "restored" : "refused", error, [update, ...behind]);
-    if (open !== undefined) this.forget(open);
+    const draft = this.own.setAside(restored ? "restored" : "refused", error, [update, ...behind]);
+    if (open !== undefined) this.own.forget(open);
     const lineage = details["lineage"];
     if (restored && typeof lineage === "number" && this.ledger.content?.lineage !== lineage) {
       // The answer brings the copy that takes its place.
       this.following.begunAnew(lineage);
-    } else if (open?.included === true || behind.some(({ included }) => included)) this.condemn(error, draft);
+    } else if (open?.included === true || behind.some(({ included }) => included)) this.own.condemn(error, draft);
     this.changed();
   }
 
   /** Own updates that the server had stored, and has lost. */
   lost(items: readonly UpdateItem[]): void {
     if (this.isEarly(() => this.lost(items))) return;
-    for (const [, replica, n, , bytes] of items) this.hold({ replica, n, bytes }, this.loaded !== false);
+    for (const [, replica, n, , bytes] of items) this.own.hold({ replica, n, bytes }, this.loaded !== false);
     this.becomeAnew();
   }
 
@@ -200,58 +204,32 @@ export class Course {
     this.following.ask();
     // It has gone on from where this device had it.
     if (this.loaded === "device" && this.following.isFollowing && this.session.isLive()) this.loaded = "server";
-    this.sendHeld();
+    this.own.sendHeld();
   }
 
   closed(error: RostrumError, forget: boolean): void {
     if (!forget) this.disk.write();
     this.isOver = true;
-    this.calm?.();
-    this.resting?.();
-    this.pause?.();
     this.following.stop();
     this.disk.stop();
-    this.flushes.stop(error);
+    this.own.stop(error);
   }
 
   // ---- what the copy tells ----
 
-  /** It was edited here. */
-  edited(update: Update): void {
-    const open = this.ledger.take(update, undefined, true);
-    if (!this.isSendable || this.ledger.isHeldBack(open) || !this.send(open)) this.keep(open);
-  }
-
-  /** It was edited in a way that cannot be sent. */
-  editedInVain(error: RostrumError, update: Update): void {
-    const draft = this.setAside("refused", error, [update], this.condemned?.draft);
-    this.condemn(error, draft);
-  }
-
   /** The content for a copy that is empty. */
   fill(): void {
-    const { condemned, ledger } = this;
-    this.condemned = undefined;
+    const { ledger } = this;
     for (const open of ledger.open) open.included = false;
     this.incoming = [];
     // A record of another log is kept until there is something better, and not shown.
     if (this.loaded !== false) this.copy.apply(ledger.pieces);
-    this.includeOpen();
-    // What another replica of ours built on what is refused goes the same way.
-    const orphans = ledger.open.filter((open) => !open.included && !this.drafts.has(open));
-    if (condemned !== undefined && orphans.length > 0)
-      this.setAside("refused", condemned.error, orphans, condemned.draft);
-    else this.setHeldAside();
+    this.own.refill();
   }
 
   /** Writes now what is put off: the page may be gone soon. */
   write(): void {
     this.disk.write();
-  }
-
-  /** Own updates that are neither decided nor given up. */
-  get pending(): readonly Open[] {
-    return this.ledger.open.filter((open) => open.lineage !== undefined || !this.drafts.has(open));
   }
 
   // ---- inside ----
@@ -278,12 +256,12 @@ export class Course {
       const open = this.ledger.get(update) ?? this.ledger.take(update, undefined, false);
       open.isKept = true;
     }
-    for (const open of unkept) this.keep(open);
+    for (const open of unkept) this.own.keep(open);
     if (head !== undefined && !this.isAnew) {
       this.copy.apply(this.ledger.pieces);
       this.loaded = "device";
     }
-    this.includeOpen();
+    this.own.includeOpen();
     const early = this.early ?? [];
     this.early = undefined;
     for (const run of early) run();
@@ -314,8 +292,8 @@ export class Course {
     const why = this.isAnew || content?.birth !== birth ? "lost" : "restored";
     const reason = isSame || this.loaded === false ? undefined : why;
     // In another log they may go on; a restored document is another one.
-    if (!isSame && why === "lost") for (const update of this.copy.takeUnsent()) this.edited(update);
-    if (!isSame && content !== undefined) this.former = { content, pieces: ledger.pieces };
+    if (!isSame && why === "lost") for (const update of this.copy.takeUnsent()) this.own.edited(update);
+    if (!isSame && content !== undefined) this.own.former = { content, pieces: ledger.pieces };
     const draft = isSame ? undefined : this.giveUp(why, lineage, reason !== undefined);
     if (isSame && !whole) for (const piece of pieces) ledger.add(piece);
     else ledger.begin({ birth, lineage }, pieces);
@@ -326,13 +304,13 @@ export class Course {
     this.error = undefined;
     if (reason === undefined) {
       this.copy.apply([...pieces, ...later]);
-      this.includeOpen();
-      if (!isSame) this.setHeldAside();
+      this.own.includeOpen();
+      if (!isSame) this.own.setHeldAside();
     } else this.copy.replace(reason, draft);
-    this.former = undefined;
+    this.own.former = undefined;
     this.requireWhole();
     this.told(Math.max(upTo, this.session.received()));
-    this.sendHeld();
+    this.own.sendHeld();
     this.changed();
   }
 
@@ -352,30 +330,13 @@ export class Course {
         `The document "${this.document}" was begun anew; edits of its former content were not stored, and are kept as a draft.`,
         { document: this.document, lineage, madeOn: content?.lineage ?? 0 },
       );
-      draft = this.setAside(reason, error, updates);
+      draft = this.own.setAside(reason, error, updates);
       for (const open of old) {
         if (open.lineage === undefined) ledger.settle(open);
-        this.forget(open);
+        this.own.forget(open);
       }
     }
     return draft;
-  }
-
-  /** Updates that wait for what they build on are shown as a draft until it comes, if it ever does. */
-  private setHeldAside(): void {
-    const waiting = this.ledger.open.filter((open) => !open.included && !this.drafts.has(open));
-    const held = waiting.filter(({ lineage }) => lineage === undefined);
-    const { former } = this;
-    if (held.length > 0) this.setAside("lost", this.builtOnLost(held.length), held);
-    if (former !== undefined) this.drafts.outlive(former.content, () => former.pieces);
-  }
-
-  private builtOnLost(updates: number): RostrumError {
-    return new RostrumError(
-      "DOCUMENT_GAP",
-      `What $updatesedits of "${this.document}" build on was lost by the server; they are sent when it is there again, and kept as a draft until then.`,
-      { document: this.document, updates },
-    );
   }
 
   private requireWhole(): void {
@@ -397,27 +358,8 @@ export class Course {
     if (incoming.length === 0) return;
     this.incoming = [];
     this.copy.apply(incoming);
-    this.includeOpen();
-    this.sendHeld();
-  }
-
-  /** Takes own updates into the copy that are not in it and can be now. */
-  private includeOpen(): void {
-    const waiting = this.ledger.open.filter(({ included }) => !included).sort(inOrder);
-    for (let more = waiting.length > 0; more; ) {
-      more = false;
-      const stuck = new Set<number>();
-      for (const open of waiting) {
-        if (open.included) continue;
-        const isRefused = open.lineage !== undefined && this.drafts.has(open);
-        if (stuck.has(open.replica) || isRefused || !this.copy.include(open.bytes)) {
-          stuck.add(open.replica);
-          continue;
-        }
-        open.included = more = true;
-        this.drafts.remove(open);
-      }
-    }
+    this.own.includeOpen();
+    this.own.sendHeld();
   }
 
   private get isSendable(): boolean {
@@ -430,106 +372,6 @@ export class Course {
       !this.following.isInDoubt &&
       (birth === "" || content.birth === birth)
     );
-  }
-
-  private resting: (() => void) | undefined;
-
-  /** The server could not take it just now. */
-  private rest(): void {
-    this.resting ??= this.effects.after(restFor, () => {
-      this.resting = undefined;
-      this.sendHeld();
-    });
-  }
-
-  /** Sends what waits here, as far as it is in the copy. */
-  private sendHeld(): void {
-    if (this.isOver || this.resting !== undefined || !this.isSendable) return;
-    const stuck = new Set<number>();
-    for (const open of [...this.ledger.open].sort(inOrder)) {
-      if (open.lineage !== undefined) continue;
-      if (!open.included || stuck.has(open.replica) || !this.send(open)) stuck.add(open.replica);
-    }
-    if (this.following.isFollowing && !this.following.isAsking) this.setHeldAside();
-  }
-
-  /** Hands it over to the session. Answers whether it is done with here. */
-  private send(open: Open): boolean {
-    const { content } = this.ledger;
-    if (content === undefined) return false;
-    try {
-      this.session.update([documentEvent(this.document), open.replica, open.n, content.lineage, open.bytes]);
-      open.lineage = content.lineage;
-      return true;
-    } catch (cause) {
-      const error = cause instanceof RostrumError ? cause : new RostrumError("USAGE", String(cause), {}, { cause });
-      if (error.code === "OUTBOX_FULL" || error.code === "CLOSED") return false;
-      const draft = this.setAside("refused", error, [open, ...this.ledger.behind(open)], this.condemned?.draft);
-      this.ledger.settle(open);
-      this.forget(open);
-      if (open.included) this.condemn(error, draft);
-      return true;
-    }
-  }
-
-  private stored(update: Pick<Update, "replica" | "n">, open: Open | undefined): void {
-    this.drafts.remove(update);
-    if (open !== undefined) this.forget(open);
-    this.flushes.settled(keyOf(update));
-    this.disk.touch();
-    this.changed();
-  }
-
-  private hold(update: Update, included: boolean): void {
-    this.keep(this.ledger.take(update, undefined, included));
-  }
-
-  private keep(open: Open): void {
-    open.isKept = true;
-    this.disk.hold(open);
-  }
-
-  /** It is decided, or a draft. */
-  private forget(open: Open): void {
-    if (open.isKept) this.disk.letGo(open);
-    open.isKept = false;
-  }
-
-  /** Keeps them as a draft, and tells who waits for them. */
-  private setAside(reason: DraftReason, error: RostrumError, updates: readonly Update[], into?: string): string {
-    const draft = this.drafts.put(reason, error, updates, into, this.former?.content);
-    for (const update of updates) this.flushes.settled(keyOf(update), error);
-    return draft;
-  }
-
-  /** The copy cannot stay: what else is refused in this turn goes with it. */
-  private condemn(error: RostrumError, draft: string): void {
-    if (this.condemned !== undefined) return;
-    this.condemned = { error, draft };
-    this.changed();
-    this.repairs += 1;
-    this.calm ??= this.effects.after(calmAfter, () => {
-      this.calm = undefined;
-      this.repairs = 0;
-    });
-    // An editor that writes into each new copy by itself must not take all there is of the machine.
-    const excess = this.repairs - mostRepairs;
-    if (excess <= 0) this.effects.defer(() => this.repair());
-    else this.pause = this.effects.after(Math.min(5_000, 50 * 2 ** Math.min(excess, 10)), () => this.repair());
-  }
-
-  private repairs = 0;
-  private calm: (() => void) | undefined;
-  private pause: (() => void) | undefined;
-
-  private repair(): void {
-    const { condemned } = this;
-    if (condemned === undefined || this.isOver) return;
-    const unsent = this.copy.takeUnsent();
-    this.setAside("refused", condemned.error, unsent, condemned.draft);
-    this.takeIncoming();
-    this.copy.replace("refused", condemned.draft);
-    this.changed();
   }
 
   private becomeAnew(): void {
@@ -545,7 +387,10 @@ export class Course {
     if (this.isAnew) return false;
     if (!ledger.isLong) return true;
     const fromCopy =
-      this.condemned === undefined && this.incoming.length === 0 && ledger.open.length === 0 && this.loaded !== false;
+      this.own.condemned === undefined &&
+      this.incoming.length === 0 &&
+      ledger.open.length === 0 &&
+      this.loaded !== false;
     const state = this.copy.compacted(ledger.pieces, fromCopy);
     if (state !== undefined) ledger.compact(state);
     return true;
@@ -554,5 +399,3 @@ export class Course {
 
 /** After these it is open whether the update is stored, or it may be stored all the same. */
 const putBack: ReadonlySet<string> = new Set(["OUTCOME_UNKNOWN", "RESYNCHRONIZED"]);
-
-const inOrder = (a: Open, b: Open): number => a.replica - b.replica || a.n - b.n;

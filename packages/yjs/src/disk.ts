@@ -45,7 +45,8 @@ export const holding = (update: Update): Transaction => ({
 });
 
 const soon = 100;
-const later = 1_000;
+/** That nothing was missed needs no record: it is asked for. So a page with many documents does not write all the time. */
+const later = 15_000;
 
 export class Disk {
   private place: Place | undefined;

@@ -1,7 +1,8 @@
 import { defaultConfig, defaultFloor, memberId, type SessionConfig } from "@rostrum/protocol";
 import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
-import { Hall, Page, textOf, typeInto, updatesSent } from "./world.fixture.ts";
+import { Hall } from "./hall.fixture.ts";
+import { Page, textOf, typeInto, updatesSent } from "./world.fixture.ts";
 
 const pen: Partial<SessionConfig> = {
   floors: { pen: { ...defaultFloor, grace: 60_000 } },
