@@ -380,10 +380,18 @@ export class Link {
   constructor(readonly page: Guest) {}
 
   down(frame: ServerFrame): void {
-    this.frames.push(structuredClone(frame));
+    this.frames.push(asInBrowsers(structuredClone(frame)));
   }
 
   get next(): ServerFrame | undefined {
     return this.frames.shift();
   }
 }
+
+/** Binary comes as Socket.IO gives it to a browser. */
+const asInBrowsers = <T>(value: T): T => {
+  if (value instanceof Uint8Array) return new Uint8Array(value).buffer as T;
+  if (Array.isArray(value)) return value.map(asInBrowsers) as T;
+  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, asInBrowsers(each)])) as T;
+};
