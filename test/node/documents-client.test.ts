@@ -277,7 +277,9 @@ describe("a binding", () => {
     const session = join(url).session("s");
     const warnings: string[] = [];
     session.on("warning", ({ code }) => void warnings.push(code));
-    const files = ["yjs.cjs", "yjs.mjs"].map((name) => new URL(`dist/${name}`, import.meta.resolve("yjs/package.json")));
+    const files = ["yjs.cjs", "yjs.mjs"].map(
+      (name) => new URL(`dist/${name}`, import.meta.resolve("yjs/package.json")),
+    );
     const copies = await Promise.all(files.map(async ({ href }) => (await import(href)) as typeof Y));
     const other = copies.find(({ Doc }) => Doc !== Y.Doc) as typeof Y;
     expect(() => bindDoc(session, "notes", { create: () => new other.Doc() })).toThrow(

@@ -9,7 +9,7 @@ export const showSaving = ({ status }: Binding): void => {
   const chips: Readonly<Record<string, readonly [ok: boolean, text: string]>> = {
     pending: [
       pending === 0,
-      pending === 0 ? "Nothing waits here" : `${pending} ${pending === 1 ? "edit" : "edits"} kept here`,
+      pending === 0 ? "Nothing waits here" : `${pending} ${pending === 1 ? "edit waits" : "edits wait"} here`,
     ],
     saved: [saved, saved ? "Saved on the server" : "Not saved yet"],
     synced: [

@@ -2,8 +2,10 @@
 
 import {
   type ClientFrame,
+  commandsAsText,
   documentOf,
   type Entry,
+  entriesFromText,
   type MemberCommand,
   type MemberId,
   measure,
@@ -36,6 +38,9 @@ import { lostAfter, phaseOf, type Status } from "./status.ts";
 import { SyncPoints } from "./sync-points.ts";
 import { Transfers } from "./transfers.ts";
 import { isOnline } from "./wake.ts";
+
+const toText = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes));
+const fromText = (text: string): Uint8Array => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 
 /** What floors and dialog need of the session. */
 type Seam = Pick<FloorHost, "state" | "self" | "submit" | "local">;
@@ -162,7 +167,8 @@ export class Session<Events extends object = AnyEvents> {
       },
       {
         now: this.clock,
-        send: (frames: readonly ClientFrame[]) => host.link.send(frames),
+        send: (frames: readonly ClientFrame[]) =>
+          host.link.send(frames.map((frame) => (frame.type === "commands" ? commandsAsText(frame, toText) : frame))),
         commit: (transaction, done) => {
           const { keeping } = this;
           if (keeping === undefined) return done(undefined);
@@ -390,6 +396,7 @@ export class Session<Events extends object = AnyEvents> {
       received: () => engine.received,
       holds: (floor) => engine.grantOn(floor) !== undefined,
       update: (item) => engine.update(item),
+      withdraw: (item) => engine.withdraw(item),
       undecided: () => updatesIn(engine.outbox.all()),
       command: (command) => this.submit(command, 64),
       volatile: (event, args, to) => engine.sendVolatile(event, args, to),
@@ -415,7 +422,7 @@ export class Session<Events extends object = AnyEvents> {
 
   /** @internal */
   frame(frame: ServerFrame): void {
-    this.engine.frame(frame);
+    this.engine.frame(frame.type === "entries" ? entriesFromText(frame, fromText) : frame);
   }
 
   /** @internal The link or the device's word on the network has changed. */

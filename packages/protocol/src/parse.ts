@@ -4,6 +4,7 @@ import { type MemberCommand, seqSpan, type Unreadable } from "./command.ts";
 import type { History, MajorRule } from "./config.ts";
 import type { Subject } from "./dialog/dialog.ts";
 import { documentEvent, documentOf, isUpdate } from "./documents/document.ts";
+import { type FromText, mostTextLength } from "./documents/text.ts";
 import type { Item } from "./entry.ts";
 import { RostrumError } from "./errors.ts";
 import { configFault, type FloorChange, type Priority } from "./floors/config.ts";
@@ -84,7 +85,7 @@ const payload = (value: unknown, limits: Limits): void => {
   }
 };
 
-const item = (value: unknown, limits: Limits): Item => {
+const item = (value: unknown, limits: Limits, fromText: FromText): Item => {
   if (
     !Array.isArray(value) ||
     typeof value[0] !== "string" ||
@@ -95,17 +96,24 @@ const item = (value: unknown, limits: Limits): Item => {
   }
   const read = value as unknown as Item;
   const document = documentOf(read[0]);
-  if (document !== undefined) return update(document, read, limits);
+  if (document !== undefined) return update(document, read, limits, fromText);
   payload(value, limits);
   return read;
 };
 
 /** An update of a document, its bytes as `Uint8Array`. */
-const update = (document: string, [event, replica, n, lineage, ...rest]: Item, limits: Limits): Item => {
+const update = (
+  document: string,
+  [event, replica, n, lineage, ...rest]: Item,
+  limits: Limits,
+  fromText: FromText,
+): Item => {
   const [value] = rest;
-  const bytes = rest.length === 1 ? binary(value) : undefined;
+  const isText = typeof value === "string" && value.length <= mostTextLength;
+  const given = isText ? fromText(value) : binary(value);
+  const bytes = rest.length === 1 ? given : undefined;
   const read: Item = [event, replica, n, lineage, bytes];
-  if (document === "" || bytes === undefined || !isUpdate(read))
+  if (document === "" || bytes === undefined || bytes.length === 0 || !isUpdate(read))
     return invalid("a bad update of a document (replica, number, lineage and bytes are due)");
   if (bytes.length > limits.updateBytes) {
     throw new RostrumError(
@@ -224,12 +232,12 @@ const transferInfo = (value: unknown): void => {
     invalid("a bad type (text of at most 255 characters is due)");
 };
 
-const command = (value: unknown, limits: Limits): MemberCommand => {
+const command = (value: unknown, limits: Limits, fromText: FromText): MemberCommand => {
   const from = fields(value, "command");
   const type = own(from, "type") as MemberCommand["type"];
   switch (type) {
     case "messages": {
-      const items = list(from, "items", limits.windowCommands).map((each) => item(each, limits));
+      const items = list(from, "items", limits.windowCommands).map((each) => item(each, limits, fromText));
       if (items.length === 0) return invalid("no items");
       return { type, items, ...recipients(from, limits), ...optional(from, "fence", safe), ...generation(from) };
     }
@@ -369,9 +377,9 @@ const command = (value: unknown, limits: Limits): MemberCommand => {
 };
 
 /** One command, or why it is none: what is wrong with one is no fault of its neighbours. */
-const readable = (value: unknown, limits: Limits): MemberCommand | Unreadable => {
+const readable = (value: unknown, limits: Limits, fromText: FromText): MemberCommand | Unreadable => {
   try {
-    return command(value, limits);
+    return command(value, limits, fromText);
   } catch (error) {
     if (!(error instanceof RostrumError)) throw error;
     const items = typeof value === "object" && value !== null ? own(value as Fields, "items") : undefined;
@@ -421,11 +429,13 @@ const chunk = (value: unknown, limits: Limits): Uint8Array => {
 const digest = (value: unknown): string =>
   typeof value === "string" && /^[0-9a-f]{64}$/.test(value) ? value : invalid("a bad digest (SHA-256 in hex is due)");
 
+const noText: FromText = () => undefined;
+
 /**
- * One frame.
+ * One frame. `fromText` reads the small updates of documents that came as base64; without it they are refused.
  * @throws RostrumError FRAME_INVALID, MESSAGE_INVALID or MESSAGE_TOO_LARGE; nothing was done.
  */
-export const parseFrame = (value: unknown, limits: Limits): ReadFrame => {
+export const parseFrame = (value: unknown, limits: Limits, fromText: FromText = noText): ReadFrame => {
   const from = fields(value, "fields");
   const type = own(from, "type") as ClientFrame["type"];
   switch (type) {
@@ -458,7 +468,7 @@ export const parseFrame = (value: unknown, limits: Limits): ReadFrame => {
       };
     }
     case "commands": {
-      const commands = list(from, "commands", limits.windowCommands).map((each) => readable(each, limits));
+      const commands = list(from, "commands", limits.windowCommands).map((each) => readable(each, limits, fromText));
       const seq = whole(from, "seq");
       const span = commands.reduce((sum, each) => sum + seqSpan(each), 0);
       if (seq === 0 || !Number.isSafeInteger(seq + span)) return invalid("a seq out of range");

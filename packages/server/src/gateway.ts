@@ -45,6 +45,9 @@ interface Place extends Seat {
   reauthTimer: NodeJS.Timeout | undefined;
 }
 
+/** Of lenient base64: what is wrong in it is wrong in the update, which is looked at as such. */
+const fromText = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, "base64"));
+
 export class Gateway {
   private readonly perUser = new Map<UserId, number>();
   private draining: { readonly until: number; readonly spread: number } | undefined;
@@ -130,7 +133,7 @@ export class Gateway {
       for (const raw of frames) {
         if (socket.disconnected) return;
         try {
-          this.take(socket, places, lanes, parseFrame(raw, this.settings.limits));
+          this.take(socket, places, lanes, parseFrame(raw, this.settings.limits, fromText));
         } catch (error) {
           if (!(error instanceof RostrumError)) {
             // A fault of ours must cost one connection, not the process.

@@ -3,6 +3,7 @@
 import { randomUUID } from "node:crypto";
 import {
   type Entry,
+  entriesAsText,
   isToken,
   type MemberId,
   matching,
@@ -34,6 +35,9 @@ export type StoredListener = (entries: readonly Entry[], state: SessionState) =>
 
 /** Batches that follow one another within this time are gathered by the turn of the event loop. Milliseconds. */
 const together = 1;
+
+const toText = ({ buffer, byteOffset, byteLength }: Uint8Array): string =>
+  Buffer.from(buffer, byteOffset, byteLength).toString("base64");
 
 /** What a store threw becomes a typed error; a typed one stays what it is. */
 const storeError = (session: SessionId, verb: string, cause: unknown): RostrumError =>
@@ -218,12 +222,14 @@ export class Hosts {
         // What was under way may have been stored: a member that nobody here knows of, and that only we can miss.
         if (error.retryable) setTimeout(() => this.closed || this.get(session), 2_000 + Math.random() * 3_000).unref();
       },
-      send: (seats, frame) => {
+      send: (seats, plain) => {
+        const frame = plain.type === "entries" ? entriesAsText(plain, toText) : plain;
         const [only] = seats;
         if (only !== undefined && seats.length === 1) only.socket.emit(wireEvent, ...toPacket([frame]));
         else if (seats.length > 0) this.nsp.local.to(ids(seats)).emit(wireEvent, ...toPacket([frame]));
       },
-      broadcast: (frame, except) => {
+      broadcast: (plain, except) => {
+        const frame = plain.type === "entries" ? entriesAsText(plain, toText) : plain;
         const audience = this.nsp.local.to(room);
         (except.length === 0 ? audience : audience.except(ids(except))).emit(wireEvent, ...toPacket([frame]));
       },

@@ -4,7 +4,7 @@ import type { ExtensionHost } from "@rostrum/client";
 import { type ErrorCode, RostrumError } from "@rostrum/protocol";
 import type { Awareness } from "y-protocols/awareness";
 import * as Y from "yjs";
-import { apply, changing, compacted, fits, isWhole } from "./copy.ts";
+import { apply, changing, compacted, fits, isWhole, merge } from "./copy.ts";
 import { Course } from "./course.ts";
 import type { Draft, DraftReason } from "./drafts.ts";
 import { Emitter } from "./emitter.ts";
@@ -148,6 +148,7 @@ export class DocBinding {
         replace: (reason, draft) => this.replace(reason, draft),
         takeUnsent: () => this.takeUnsent(),
         isWhole: () => isWhole(this.present),
+        merged: merge,
         vector: () => Y.encodeStateVector(this.present),
         compacted: (pieces, fromCopy) =>
           fromCopy && isWhole(this.present) && this.gathering.isEmpty
@@ -160,6 +161,7 @@ export class DocBinding {
     this.gathering = new Gathering(
       effects,
       () => session.limits().updateBytes,
+      () => this.course.own.pending.length > 0,
       (bytes) => this.edited(bytes),
     );
     this.presentAwareness = effects.awareness(this.present);
@@ -331,8 +333,8 @@ export class DocBinding {
     const [replica, ...more] = this.present.store.clients.keys();
     if (replica === undefined) return;
     const bytes = Y.encodeStateAsUpdate(this.present);
-    if (more.length === 0) return this.course.own.edited({ replica, n: 0, bytes });
-    this.course.own.editedInVain(madeElsewhere(this.name), this.updateOf(bytes));
+    if (more.length === 0) this.course.own.edited({ replica, n: 0, bytes });
+    else this.course.own.editedInVain(madeElsewhere(this.name), this.updateOf(bytes));
   }
 
   private attach(): void {
@@ -461,7 +463,7 @@ export class DocBinding {
       this.warnedTwice = true;
       this.host.effects.warn(typeOfAnother(this.name, type));
     }
-    this.course.own.edited(this.updateOf(bytes));
+    this.next = this.course.own.edited(this.updateOf(bytes)) + 1;
     this.show();
   }
 

@@ -4,7 +4,15 @@
  */
 
 import type { ExtensionHost } from "@rostrum/client";
-import { documentEvent, type Offset, RostrumError, type UpdateItem } from "@rostrum/protocol";
+import {
+  documentEvent,
+  type Epoch,
+  forkOf,
+  type Offset,
+  RostrumError,
+  toldEpochs,
+  type UpdateItem,
+} from "@rostrum/protocol";
 import type { Answered } from "./answer.ts";
 import { Disk, format, readRecord } from "./disk.ts";
 import { type DraftReason, Drafts } from "./drafts.ts";
@@ -25,6 +33,8 @@ export interface Copy {
   readonly takeUnsent: () => readonly Update[];
   /** Whether nothing waits in it for what has not come. */
   readonly isWhole: () => boolean;
+  /** Updates as one. */
+  readonly merged: (updates: readonly Uint8Array[]) => Uint8Array;
   readonly vector: () => Uint8Array;
   /** What is confirmed as one piece in format 2; `fromCopy`: the copy holds just that. */
   readonly compacted: (pieces: readonly Piece[], fromCopy: boolean) => Uint8Array | undefined;
@@ -51,6 +61,9 @@ export class Course {
   /** It was asked once for what is lacking. */
   private isPatched = false;
   private isOver = false;
+  /** What the disk had is of the present log; or nothing was there. */
+  private isVerified = false;
+  private epochs: readonly Epoch[] = [];
 
   constructor(
     private readonly document: string,
@@ -59,7 +72,17 @@ export class Course {
     private readonly copy: Copy,
     private readonly changed: () => void,
   ) {
-    this.disk = new Disk(effects, document, this.ledger, () => this.compact());
+    this.disk = new Disk(
+      effects,
+      document,
+      this.ledger,
+      () => this.compact(),
+      () =>
+        session
+          .state()
+          .epochs.filter(({ from }) => from <= this.ledger.offset)
+          .slice(-toldEpochs),
+    );
     this.drafts = new Drafts({
       document,
       now: effects.now,
@@ -103,6 +126,8 @@ export class Course {
   /** It has everything up to there, in the present log. */
   standsAt(offset: Offset): boolean {
     const { content } = this.ledger;
+    // What the disk had is as good as the session's own cursor only where the two are at one.
+    if (!this.isVerified && (this.ledger.offset !== offset || this.isForked(offset))) return false;
     return (
       this.early === undefined &&
       content !== undefined &&
@@ -201,6 +226,13 @@ export class Course {
   /** Something about the session is otherwise. */
   update(): void {
     if (this.early !== undefined) return;
+    if (!this.isVerified && this.session.isLive()) {
+      this.isVerified = true;
+      if (this.isForked(this.session.received())) {
+        this.becomeAnew();
+        this.following.opened(false, true);
+      }
+    }
     this.following.ask();
     // It has gone on from where this device had it.
     if (this.loaded === "device" && this.following.isFollowing && this.session.isLive()) this.loaded = "server";
@@ -245,9 +277,10 @@ export class Course {
     const { birth } = this.session.state();
     if (head !== undefined) {
       this.ledger.restore({ birth: head.birth, lineage: head.lineage }, head.offset, pieces);
+      this.epochs = head.epochs ?? [];
       // Of another log: what it says means nothing in this one.
       if (head.birth === "" || (birth !== "" && head.birth !== birth)) this.isAnew = true;
-    }
+    } else this.isVerified = true;
     const unkept = this.ledger.open;
     const event = documentEvent(this.document);
     for (const [name, replica, n, lineage, bytes] of this.session.undecided())
@@ -372,6 +405,13 @@ export class Course {
       !this.following.isInDoubt &&
       (birth === "" || content.birth === birth)
     );
+  }
+
+  /** Whether the log, as it is known up to `head`, is another than that of which the disk had this. */
+  private isForked(head: Offset): boolean {
+    const { content, offset } = this.ledger;
+    const { birth, epochs } = this.session.state();
+    return content?.birth === birth && forkOf(epochs, head, offset, this.epochs) !== undefined;
   }
 
   private becomeAnew(): void {

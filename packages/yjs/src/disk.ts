@@ -3,7 +3,7 @@
  * `d/…` (drafts, see drafts.ts); `b/…` (contents that only drafts build on any more).
  */
 
-import { RostrumError } from "@rostrum/protocol";
+import { type Epoch, RostrumError } from "@rostrum/protocol";
 import type { Ledger } from "./ledger.ts";
 import type { Content, Effects, Piece, Place, Transaction, Update } from "./terms.ts";
 
@@ -13,6 +13,8 @@ export const format = 1;
 interface Head extends Content {
   readonly format: number;
   readonly offset: number;
+  /** Who wrote the log up to there: tells it from another of the same birth. */
+  readonly epochs?: readonly Epoch[];
 }
 
 export interface Recorded {
@@ -62,6 +64,7 @@ export class Disk {
     private readonly ledger: Ledger,
     /** Makes what is confirmed ready to be written. Answers whether it is to be. */
     private readonly prepare: () => boolean,
+    private readonly epochs: () => readonly Epoch[],
   ) {}
 
   /** Reads what is kept. From then on it can be written. */
@@ -137,7 +140,7 @@ export class Disk {
     const { content, offset } = ledger;
     if (content === undefined) return;
     const { gone, added } = ledger.changes();
-    const head: Head = { format, ...content, offset };
+    const head: Head = { format, ...content, offset, epochs: this.epochs() };
     this.writtenOffset = offset;
     this.isWriting = true;
     this.commit(

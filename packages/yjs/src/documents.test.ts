@@ -54,7 +54,7 @@ describe("an edit", () => {
     }
     expect(updatesSent(ada).length).toBe(1);
     expect(mine.status.get()).toMatchObject({ saved: false, pending: 1 });
-    ada.wait(30);
+    ada.wait(55);
     expect(updatesSent(ada).length).toBe(2);
     expect(hall.textOf()).toBe("abcdefg");
     // Hidden, nothing is put off.

@@ -83,6 +83,7 @@ export class Hall {
   private begin(config: Partial<SessionConfig>): void {
     this.life += 1;
     this.server({ type: "open", session, birth: `birth ${this.life}`, config: { ...defaultConfig, ...config } });
+    this.server({ type: "begin-epoch", epoch: `epoch ${this.life}` });
   }
 
   /** Another log, and nothing of the one before. */
@@ -102,6 +103,7 @@ export class Hall {
     this.heads.clear();
     this.life += 1;
     this.forks.set(this.life, above);
+    this.server({ type: "begin-epoch", epoch: `epoch ${this.life}` });
     for (const link of [...this.links]) link.page.drop();
   }
 

@@ -4,7 +4,7 @@
  */
 
 import type { ExtensionHost } from "@rostrum/client";
-import { documentEvent, RostrumError } from "@rostrum/protocol";
+import { documentEvent, RostrumError, type UpdateItem } from "@rostrum/protocol";
 import type { Copy } from "./course.ts";
 import type { Disk } from "./disk.ts";
 import type { DraftReason, Drafts } from "./drafts.ts";
@@ -17,10 +17,12 @@ const mostRepairs = 8;
 const calmAfter = 10_000;
 /** Milliseconds after which what the server could not take is sent again. */
 const restFor = 500;
+/** Bytes up to which an update grows while nobody can be sent it. */
+const mostGrown = 65_536;
 
 export interface OutgoingHost {
   readonly document: string;
-  readonly session: Pick<ExtensionHost, "update">;
+  readonly session: Pick<ExtensionHost, "isLive" | "update" | "withdraw">;
   readonly effects: Pick<Effects, "after" | "defer">;
   readonly copy: Copy;
   readonly ledger: Ledger;
@@ -53,10 +55,29 @@ export class Outgoing {
     this.flushes.stop(error);
   }
 
-  /** It was edited here. */
-  edited(update: Update): void {
-    const open = this.host.ledger.take(update, undefined, true);
+  /** It was edited here. Answers the number of the update that it has become, or has become part of. */
+  edited(update: Update): number {
+    const open = this.host.ledger.take(this.grown(update) ?? update, undefined, true);
     if (!this.host.isSendable() || this.host.ledger.isHeldBack(open) || !this.send(open)) this.keep(open);
+    return open.n;
+  }
+
+  /** What was handed over last. */
+  private last: { readonly item: UpdateItem; readonly open: Open } | undefined;
+
+  /**
+   * The update before this one with this one in it, if nobody was ever sent it: who types for hours without a connection must not
+   * fill the outbox.
+   */
+  private grown({ replica, n, bytes }: Update): Update | undefined {
+    const { last } = this;
+    const { ledger, session, copy } = this.host;
+    if (last === undefined || session.isLive() || ledger.get(last.open) !== last.open) return undefined;
+    const { open, item } = last;
+    const isNext = open.replica === replica && open.n + 1 === n && open.lineage === ledger.content?.lineage;
+    if (!isNext || open.bytes.length + bytes.length > mostGrown || !session.withdraw(item)) return undefined;
+    ledger.settle(open);
+    return { replica, n: open.n, bytes: copy.merged([open.bytes, bytes]) };
   }
 
   /** It was edited in a way that cannot be sent. */
@@ -154,8 +175,11 @@ export class Outgoing {
     const { content } = this.host.ledger;
     if (content === undefined) return false;
     try {
-      this.host.session.update([documentEvent(this.host.document), open.replica, open.n, content.lineage, open.bytes]);
+      const { replica, n, bytes } = open;
+      const item: UpdateItem = [documentEvent(this.host.document), replica, n, content.lineage, bytes];
+      this.host.session.update(item);
       open.lineage = content.lineage;
+      this.last = { item, open };
       return true;
     } catch (cause) {
       const error = cause instanceof RostrumError ? cause : new RostrumError("USAGE", String(cause), {}, { cause });

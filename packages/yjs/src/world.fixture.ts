@@ -156,6 +156,7 @@ export class Page implements Guest {
         received: () => engine.received,
         holds: (floor) => engine.grantOn(floor) !== undefined,
         update: (item) => engine.update(item),
+        withdraw: (item) => engine.withdraw(item),
         undecided: () =>
           engine.outbox
             .all()

@@ -1,0 +1,39 @@
+import { describe, expect, it } from "vitest";
+import type { MemberId, SessionId } from "../ids.ts";
+import { defaultLimits } from "../limits.ts";
+import { parseFrame } from "../parse.ts";
+import { commandsAsText, entriesAsText, entriesFromText } from "./text.ts";
+
+const session = "s" as SessionId;
+const toText = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
+const fromText = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0));
+const bytes = (size: number): Uint8Array => Uint8Array.from({ length: size }, (_, index) => (index * 7) % 256);
+
+describe("updates on the wire", () => {
+  for (const size of [1, 2, 3, 1_000, 4_096, 4_097, 100_000]) {
+    it(`arrive as they were, with ${size} bytes`, () => {
+      const item = ["@doc/notes", 7, 0, 0, bytes(size)] as const;
+      const commands = [{ type: "messages", items: [["note", "@doc/x"], item] }] as const;
+      const sent = commandsAsText({ type: "commands", session, seq: 1, commands }, toText);
+      expect(typeof (sent.commands[0] as (typeof commands)[0]).items[1]?.[4]).toBe(size > 4_096 ? "object" : "string");
+      expect(parseFrame(sent, defaultLimits, fromText)).toEqual({ type: "commands", session, seq: 1, commands });
+      const entries = [
+        { type: "messages", offset: 1, at: 1, by: "m" as MemberId, seq: 1, items: [["note", "@doc/x"]] },
+        { type: "messages", offset: 2, at: 1, by: "m" as MemberId, seq: 2, items: [item] },
+      ] as const;
+      const frame = { type: "entries", session, after: 0, upTo: 2, entries } as const;
+      const travelled = JSON.parse(JSON.stringify(entriesAsText(frame, toText)));
+      if (size <= 4_096) expect(entriesFromText(travelled, fromText)).toEqual(frame);
+      else expect(entriesFromText(entriesAsText(frame, toText), fromText)).toEqual(frame);
+    });
+  }
+
+  it("is refused if it is text that stands for no bytes, or for too many", () => {
+    for (const text of ["", "A".repeat(10_000)]) {
+      const commands = [{ type: "messages", items: [["@doc/notes", 7, 0, 0, text]] }];
+      expect(parseFrame({ type: "commands", session, seq: 1, commands }, defaultLimits, fromText)).toMatchObject({
+        commands: [{ type: "unreadable", error: { code: "FRAME_INVALID" } }],
+      });
+    }
+  });
+});
