@@ -74,7 +74,7 @@ describe("shared notes", () => {
     await desk.type("Bob", "from Bob, offline\n");
     for (const name of ["Ada", "Bob"] as const) {
       await desk.saving(name, "saved", "false");
-      expect(await desk.text(name, "pending")).toMatch(/\d+ edits? kept here/);
+      expect(await desk.text(name, "pending")).toMatch(/\d+ edits? waits? here/);
     }
     await desk.phase("Ada", "lost");
     expect(await desk.text("Ada", "status")).toContain("You can go on writing");
@@ -94,8 +94,8 @@ describe("shared notes", () => {
     await desk.settled("Ada");
     await desk.network("Ada", "off");
     await desk.away("Ada");
-    await desk.type("Ada", "and kept on the device");
-    await desk.says("Ada", "pending", "kept here");
+    await desk.keep("Ada", "and kept on the device");
+    await desk.says("Ada", "pending", "here");
     await page.getByTestId("Ada-reload").click();
     await expect.poll(() => desk.sheet("Ada", "notes"), within).toBe("durable, and kept on the device");
     await desk.away("Ada");
