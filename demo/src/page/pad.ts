@@ -135,9 +135,6 @@ const sheets: Sheets = new Sheets(
 for (const sheet of sheets.all) open(sheet);
 
 showConnection(session);
-// The others need not wait for the session to notice: a caret where nobody is would mislead them.
-addEventListener("pagehide", () => papers.forEach(({ paper }) => paper.leave()), { capture: true });
-addEventListener("pageshow", () => papers.forEach(({ paper }) => paper.sign()));
 session.status.subscribe(() => render());
 session.on("closed", () => papers.forEach(({ paper }) => paper.renew()));
 session.members.subscribe(() => {

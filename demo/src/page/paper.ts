@@ -102,11 +102,6 @@ export class Paper {
     if (self !== undefined) awareness.setLocalState({ ...awareness.getLocalState(), user: self });
   }
 
-  /** Nobody is here any more. */
-  leave(): void {
-    this.host.binding.awareness.setLocalState(null);
-  }
-
   /** Looks at another paper: others need not see a caret where nobody is. */
   turn(shown: boolean): void {
     this.element.hidden = !shown;

@@ -102,7 +102,7 @@ export const createClient = (options: ClientOptions = {}): Client => {
       link.probe();
     },
     network: () => each((session) => session.refresh()),
-    away: () => each((session) => session.checkpoint()),
+    away: () => each((session) => session.away()),
   });
 
   const device: Promise<Device> = openDevice(options);

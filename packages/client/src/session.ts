@@ -430,6 +430,11 @@ export class Session<Events extends object = AnyEvents> {
     this.engine.frame(frame.type === "entries" ? entriesFromText(frame, fromText) : frame);
   }
 
+  /** @internal The page is hidden, or left. */
+  away(): void {
+    this.engine.leave();
+  }
+
   /** @internal The link or the device's word on the network has changed. */
   refresh(): void {
     // The machine may have slept, and leases may be over.
