@@ -41,35 +41,6 @@ export class Desk {
     await this.page.keyboard.type(words);
   }
 
-  /** At once, as a paste or an input method does, and until it is on this device's disk: a reload may come then. */
-  async keep(name: Writer, words: string): Promise<void> {
-    await this.focus(name);
-    await this.page.keyboard.insertText(words);
-    const isKept = (): Promise<boolean> =>
-      this.frame(name).evaluate(async (wanted) => {
-        const holds = (value: unknown): boolean => {
-          if (value instanceof Uint8Array) return new TextDecoder("latin1").decode(value).includes(wanted);
-          return typeof value === "object" && value !== null && Object.values(value).some(holds);
-        };
-        const answer = <T>(request: IDBRequest<T>): Promise<T> =>
-          new Promise((resolve, reject) => {
-            request.onsuccess = () => resolve(request.result);
-            request.onerror = () => reject(request.error);
-          });
-        for (const { name: database } of await indexedDB.databases()) {
-          const open = await answer(indexedDB.open(database ?? ""));
-          try {
-            for (const store of open.objectStoreNames)
-              if (holds(await answer(open.transaction(store).objectStore(store).getAll()))) return true;
-          } finally {
-            open.close();
-          }
-        }
-        return false;
-      }, words);
-    await expect.poll(isKept, within).toBe(true);
-  }
-
   isFocused(name: Writer): Promise<boolean> {
     return this.editor(name).evaluate((element) => element === element.ownerDocument.activeElement);
   }

@@ -94,7 +94,7 @@ describe("shared notes", () => {
     await desk.settled("Ada");
     await desk.network("Ada", "off");
     await desk.away("Ada");
-    await desk.keep("Ada", "and kept on the device");
+    await desk.type("Ada", "and kept on the device");
     await desk.says("Ada", "pending", "here");
     await page.getByTestId("Ada-reload").click();
     await expect.poll(() => desk.sheet("Ada", "notes"), within).toBe("durable, and kept on the device");
