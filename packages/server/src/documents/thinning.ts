@@ -19,6 +19,8 @@ import type { Mark } from "../store.ts";
 /** Updates, and bytes of them, that are worth thinning the log; and worth it where nobody is that it could hold up. */
 const worth = { updates: 256, bytes: 131_072 };
 const worthAtRest = { updates: 16, bytes: 4_096 };
+/** Bytes of updates that are kept at most where nobody is: who comes back then asks for the document sooner. */
+const mostAtRest = 65_536;
 /** Bytes of updates after which the state is saved for their sake: the log is not thinned above what is saved. */
 const worthSaving = 262_144;
 /** How finely the weight of updates is noted. */
@@ -95,7 +97,11 @@ export class Thinning {
 
   /** Where to thin up to; `undefined`: it is not worth it. `first`: the lowest offset in the log. */
   line(state: SessionState, saved: Offset, first: Offset, atRest: boolean): Offset | undefined {
-    const line = Math.min(saved, recordedUpTo(state), Math.max(state.head - this.retention.updates, this.heavy));
+    const line = Math.min(
+      saved,
+      recordedUpTo(state),
+      Math.max(state.head - this.retention.updates, this.heavy(atRest)),
+    );
     const before = Math.max(state.thinned, first - 1);
     if (line <= before) return undefined;
     const from = this.upTo(before);
@@ -122,10 +128,11 @@ export class Thinning {
   }
 
   /** Above this lie no more bytes of updates than are kept. */
-  private get heavy(): Offset {
+  private heavy(atRest: boolean): Offset {
     const { bytes } = this.last;
-    if (bytes <= this.retention.updateBytes) return 0;
-    return this.steps.find((each) => bytes - each.bytes <= this.retention.updateBytes)?.offset ?? this.last.offset;
+    const most = atRest ? Math.min(mostAtRest, this.retention.updateBytes) : this.retention.updateBytes;
+    if (bytes <= most) return 0;
+    return this.steps.find((each) => bytes - each.bytes <= most)?.offset ?? this.last.offset;
   }
 
   private upTo(offset: Offset): Step {

@@ -14,7 +14,7 @@ const worthAtClose = 262_144;
 const mostRecords = 100;
 const mostBytes = 1_048_576;
 
-/** Ranges of keys. */
+/** Keys of which nothing is, with all that is between them. */
 type Range = readonly [from: string, to: string];
 
 /** Gives back what was dropped, session by session. */
@@ -23,7 +23,7 @@ export class Room {
   private underWay: Promise<void> = Promise.resolve();
 
   constructor(
-    private readonly db: () => Pick<ClassicLevel<string, Buffer>, "compactRange">,
+    private readonly db: () => Pick<ClassicLevel<string, Buffer>, "batch" | "compactRange">,
     private readonly rangesOf: (session: SessionId) => readonly Range[],
   ) {}
 
@@ -46,7 +46,16 @@ export class Room {
     this.dropped.delete(session);
     const ranges = this.rangesOf(session);
     const all = async (): Promise<void> => {
-      for (const [from, to] of ranges) await this.db().compactRange(from, to);
+      for (const [from, to] of ranges) {
+        // What was only in memory becomes a file with all that it was written over, in a level below which nothing is merged.
+        await this.db().compactRange(from, to);
+        // What lies across it in the level above is merged with it. Neither key is anybody's.
+        await this.db().batch([
+          { type: "del", key: from },
+          { type: "del", key: to },
+        ]);
+        await this.db().compactRange(from, to);
+      }
     };
     // One after the other; a failure costs room and nothing else.
     this.underWay = this.underWay.then(all).catch(() => {});
