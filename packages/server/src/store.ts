@@ -78,7 +78,7 @@ export interface Store {
 
   /**
    * Drops updates of documents (`documentIn`) whose entry ends at or below `upTo`, and nothing else: the caller has durable records
-   * that have them, and a durable snapshot at or above it. `first`, `head` and the last entry stay, and what is read then has holes.
+   * that have them, and a durable snapshot at or above it. `first`, `head` and what was appended last stay, and what is read then has holes.
    * Absent: they stay until the log is cut above them, and count as messages do.
    */
   thin?(session: SessionId, upTo: Offset): Promise<void>;

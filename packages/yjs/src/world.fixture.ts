@@ -68,6 +68,8 @@ export class Hall {
   private readonly held: (() => void)[] = [];
   readonly links: Set<Link> = new Set();
   private heads = new Map<string, Head>();
+  /** Updates up to here are told to nobody any more. */
+  private thinned: Offset = 0;
   private life = 0;
   /** The last offset that the log of each life had in common with the one before. */
   private readonly forks = new Map<number, Offset>();
@@ -84,6 +86,7 @@ export class Hall {
   /** Another log, and nothing of the one before. */
   beginAnother(): void {
     this.forks.clear();
+    this.thinned = 0;
     this.state = emptyState(session);
     this.log = [];
     this.heads.clear();
@@ -93,12 +96,18 @@ export class Hall {
 
   /** The end of the log is lost, as if an older copy had been brought back. */
   lose(above: Offset): void {
+    this.thinned = Math.min(this.thinned, above);
     this.log = this.log.filter((entry) => lastOffset(entry) <= above);
     this.state = foldAll(emptyState(session), this.log);
     this.heads.clear();
     this.life += 1;
     this.forks.set(this.life, above);
     for (const link of [...this.links]) link.page.drop();
+  }
+
+  /** The log is rid of all updates that are in it. */
+  thin(): void {
+    this.thinned = this.state.head;
   }
 
   // ---- commands ----
@@ -119,6 +128,7 @@ export class Hall {
     if (member === undefined || this.state.head <= received) return;
     const entries = this.log
       .filter((entry) => lastOffset(entry) > received && isVisible(entry, member))
+      .filter((entry) => lastOffset(entry) > this.thinned || documentIn(entry) === undefined)
       .filter((entry) => {
         const document = documentIn(entry);
         const isOwn = "by" in entry && entry.by === member;
@@ -227,6 +237,7 @@ export class Hall {
       outcome,
       start,
       head: this.state.head,
+      ...(outcome.kind === "resumed" && start < this.thinned ? { thinned: this.thinned } : {}),
       seq: this.state.seqs.get(member) ?? 0,
       at: this.now,
     });

@@ -304,7 +304,8 @@ class EmbeddedStore implements Store {
         },
         upTo,
       );
-      this.thinned.set(session, upTo);
+      // What is last stays for now; the next time it is looked at again.
+      this.thinned.set(session, Math.min(upTo, Number(last.slice(-16)) - 1));
       this.room.note(session, bytes);
     });
   }
