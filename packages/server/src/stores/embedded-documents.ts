@@ -67,7 +67,24 @@ export class EmbeddedDocuments implements DocumentStore {
     throw this.rim.corrupt(`${state.byteLength} of ${head.bytes} bytes of the document ${document}`);
   }
 
+  /** One after the other: each looks at the one before it. */
   async save(session: SessionId, document: string, record: DocumentRecord, state: Uint8Array): Promise<void> {
+    const prefix = this.prefix(session, document);
+    const before = this.saving.get(prefix) ?? Promise.resolve();
+    const mine = before.then(() => this.replace(session, document, record, state));
+    const settled = mine.catch(() => {});
+    this.saving.set(prefix, settled);
+    await mine.finally(() => this.saving.get(prefix) === settled && this.saving.delete(prefix));
+  }
+
+  private readonly saving = new Map<string, Promise<void>>();
+
+  private async replace(
+    session: SessionId,
+    document: string,
+    record: DocumentRecord,
+    state: Uint8Array,
+  ): Promise<void> {
     const prefix = this.prefix(session, document);
     const before = await this.headOf(session, document);
     const known = before?.record;
