@@ -9,6 +9,8 @@ import type { ClassicLevel } from "classic-level";
 /** Dropped bytes that are worth merging files for; fewer at the end, as nobody waits for it then. */
 const worth = 4_194_304;
 const worthAtClose = 262_144;
+/** Sessions for which that is done at the end, those with most to give first: a server must not be long in going. */
+const mostAtClose = 64;
 
 /** Rewritten at once: others' appends share the flush, and must not wait for megabytes. */
 const mostRecords = 100;
@@ -38,7 +40,8 @@ export class Room {
   }
 
   async close(): Promise<void> {
-    for (const [session, bytes] of this.dropped) if (bytes >= worthAtClose) void this.giveBack(session);
+    const left = [...this.dropped].filter(([, bytes]) => bytes >= worthAtClose).sort((a, b) => b[1] - a[1]);
+    for (const [session] of left.slice(0, mostAtClose)) void this.giveBack(session);
     await this.underWay;
   }
 
