@@ -1,6 +1,7 @@
 /** Both stores of the server, against the contract and against what disks and people do to them. */
 
 import { fork } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -154,6 +155,54 @@ describe("embeddedStore", () => {
         if (key.includes("!s!")) offsets.add(key.slice(-33, -17));
     });
     expect([...offsets]).toEqual(["0000000000000007"]);
+  });
+
+  const sizeOf = async (): Promise<number> => {
+    const files = await readdir(folder);
+    const sizes = await Promise.all(
+      files.map((file) =>
+        readFile(join(folder, file)).then(
+          ({ length }) => length,
+          () => 0,
+        ),
+      ),
+    );
+    return sizes.reduce((sum, size) => sum + size, 0);
+  };
+  const random = (bytes: number): Uint8Array => new Uint8Array(randomBytes(bytes));
+  const updated = (offset: number, bytes: number): Entry => ({
+    ...(entry(offset) as Extract<Entry, { type: "messages" }>),
+    items: [["@doc/notes", 7, offset, 0, random(bytes)]],
+  });
+
+  it("gives the disk back what it was thinned of, and what records took the place of", async () => {
+    const store = open();
+    for (let offset = 1; offset <= 300; offset += 1)
+      await store.append(s, { control: 0 }, [offset % 10 === 0 ? entry(offset) : updated(offset, 4_000)]);
+    for (let offset = 1; offset <= 20; offset += 1) {
+      const state = random(20_000);
+      const record = { birth: "b", offset, lineage: 0, changed: offset, writers: [], bytes: state.length };
+      await store.documents?.save(s, "notes", record, state);
+    }
+    expect(await sizeOf()).toBeGreaterThan(1_400_000);
+    await store.thin?.(s, 299);
+    await store.close();
+    expect(await sizeOf()).toBeLessThan(60_000);
+    const again = open();
+    const kept = await again.read(s, 0, 1_000);
+    expect(kept.map(({ offset }) => offset)).toEqual(Array.from({ length: 30 }, (_, n) => 10 * (n + 1)));
+    expect(await again.load(s)).toMatchObject({ first: 1, head: 300 });
+    expect((await again.documents?.state(s, "notes", 20))?.length).toBe(20_000);
+  });
+
+  it("gives it back while it is open, when there is much", async () => {
+    const store = open();
+    for (let offset = 1; offset <= 60; offset += 1) await store.append(s, { control: 0 }, [updated(offset, 100_000)]);
+    await store.append(s, { control: 0 }, [entry(61)]);
+    expect(await sizeOf()).toBeGreaterThan(5_900_000);
+    await store.thin?.(s, 60);
+    await expect.poll(sizeOf, { timeout: 20_000 }).toBeLessThan(100_000);
+    expect((await store.read(s, 0, 100)).map(({ offset }) => offset)).toEqual([61]);
   });
 
   it("loses nothing that it acknowledged to a SIGKILL", async () => {

@@ -127,6 +127,7 @@ export class SimNode {
       read: (after, limit, done) => store.read(alive, after, limit, done),
       snapshot: (snapshot, done) => store.save(alive, snapshot, done),
       trim: (below) => store.trim(below),
+      thin: (upTo, done) => store.thin(alive, upTo, done),
       defer: (then) => void scheduler.later(0, () => alive() && then()),
       alarm: (at) => {
         cancelAlarm();

@@ -1,6 +1,6 @@
 /** A store with a disk that is slow, full or gone for a while. It keeps what it acknowledged, and perhaps a little more. */
 
-import { type Entry, isControl, lastOffset, type Offset, RostrumError, span } from "@rostrum/protocol";
+import { documentIn, type Entry, isControl, lastOffset, type Offset, RostrumError, span } from "@rostrum/protocol";
 import type { Appended, Condition, Loaded, Snapshot } from "@rostrum/server";
 import type { Scheduler } from "@rostrum/testing";
 import type { Sabotage } from "./sabotage.ts";
@@ -11,6 +11,7 @@ type Done<T> = (result: T | RostrumError) => void;
 export interface Copy {
   readonly entries: number;
   readonly first: Offset;
+  readonly thinned: Offset;
   readonly snapshot: Snapshot | undefined;
   readonly head: Offset;
   readonly control: Offset;
@@ -31,6 +32,8 @@ export class SimStore {
   /** Told of everything that is stored, in the moment in which it is. */
   placed: (entry: Entry) => void = () => {};
   first: Offset = 1;
+  /** Updates of documents are not read any more up to here. */
+  thinned: Offset = 0;
   snapshot: Snapshot | undefined;
   head: Offset = 0;
   control: Offset = 0;
@@ -52,8 +55,8 @@ export class SimStore {
   }
 
   copy(): Copy {
-    const { truth, first, snapshot, head, control } = this;
-    return { entries: truth.length, first, snapshot, head, control };
+    const { truth, first, thinned, snapshot, head, control } = this;
+    return { entries: truth.length, first, thinned, snapshot, head, control };
   }
 
   /** The disk is lost, and what was copied takes its place. Nobody may be at work on it. */
@@ -61,6 +64,7 @@ export class SimStore {
     this.lost.push({ truth: this.truth, kept: copy.head });
     this.truth = this.truth.slice(0, copy.entries);
     this.first = copy.first;
+    this.thinned = copy.thinned;
     this.snapshot = copy.snapshot;
     this.head = copy.head;
     this.control = copy.control;
@@ -140,6 +144,7 @@ export class SimStore {
       let offsets = 0;
       for (const entry of this.since(Math.max(after, this.first - 1))) {
         if (offsets >= limit) break;
+        if (lastOffset(entry) <= this.thinned && documentIn(entry) !== undefined) continue;
         found.push(entry);
         offsets += span(entry);
       }
@@ -181,6 +186,16 @@ export class SimStore {
     // Whole entries only, as a real store does it.
     const entry = this.since(line - 1)[0];
     this.first = Math.max(this.first, Math.min(line, entry?.offset ?? line));
+  }
+
+  /** A node that dies over it may have done it or not. */
+  thin(alive: () => boolean, upTo: Offset, done: (isDone: boolean) => void): void {
+    const { life } = this;
+    this.scheduler.later(this.delay, () => {
+      if (life !== this.life || (!alive() && this.scheduler.chance(0.5))) return;
+      this.thinned = Math.max(this.thinned, upTo);
+      if (alive()) done(true);
+    });
   }
 
   follow(on: (entries: readonly Entry[]) => void): () => void {

@@ -145,7 +145,7 @@ class World {
     };
     const options = {
       config: sabotaged({ ...config, sync }, sabotage),
-      retention: { count: scheduler.pick([5, 20, 10_000]) ?? 20, bytes: 1e9, age: 1e9 },
+      retention: { count: scheduler.pick([5, 20, 10_000]) ?? 20, bytes: 1e9, age: 1e9, updates: 5, updateBytes: 1e9 },
       snapshotEvery: scheduler.pick([5, 15, 1_000]) ?? 15,
       flicker: scheduler.pick([0, 500, 2_000]) ?? 500,
     };

@@ -183,6 +183,8 @@ export type ServerCommand =
       readonly updates: number;
       readonly bytes: number;
     }
+  /** The log may be rid of documents' updates up to `upTo`: the records have them. */
+  | { readonly type: "documents-thin"; readonly upTo: Offset }
   /** A host has seen this lease run out by its own clock; `from` is where it began. */
   | { readonly type: "lapse"; readonly floor: string; readonly fence: Offset; readonly from: Offset };
 

@@ -19,7 +19,7 @@ import {
 } from "./deciding.ts";
 import { answer, conformDialog, expireProposal, guardOf, leaveDialog, propose, withdraw } from "./dialog/rules.ts";
 import { documentOf } from "./documents/document.ts";
-import { restoreDocument, updateFault } from "./documents/rules.ts";
+import { restoreDocument, thinDocuments, updateFault } from "./documents/rules.ts";
 import type { Entry, Item, LeftHow } from "./entry.ts";
 import { RostrumError } from "./errors.ts";
 import { conformAll, isChairCommand, moderate } from "./floors/chair.ts";
@@ -94,6 +94,7 @@ const serverTypes: ReadonlySet<string> = new Set<ServerCommand["type"]>([
   "begin-epoch",
   "activity-fail",
   "document-saved",
+  "documents-thin",
 ]);
 
 const requireOpen = (state: SessionState): void => {
@@ -228,6 +229,9 @@ const byServer = (to: Deciding, command: MemberCommand | ServerCommand): readonl
       return [];
     case "document-saved":
       if (to.state.documents.has(command.document)) record(to, command);
+      return [];
+    case "documents-thin":
+      thinDocuments(to, command.upTo);
       return [];
     case "lapse":
       if (to.state.ended === null) lapse(to, command.floor, command.fence, command.from);

@@ -320,6 +320,12 @@ export interface DocumentSaved extends Stamp {
   readonly bytes: number;
 }
 
+/** The log lacks updates of documents up to `upTo`; their records in the store have them. Told to nobody. */
+export interface DocumentsThinned extends Stamp {
+  readonly type: "documents-thinned";
+  readonly upTo: Offset;
+}
+
 /** Another server process writes the log from here on; see sync/epoch.ts. */
 export interface EpochBegun extends Stamp {
   readonly type: "epoch-begun";
@@ -438,8 +444,8 @@ export type ActivityEntry =
   | ActivityEnded
   | ActivityForgotten;
 
-/** What happens to one document, besides its updates. */
-export type DocumentEntry = DocumentRestored | DocumentSaved;
+/** What happens to documents, besides their updates. */
+export type DocumentEntry = DocumentRestored | DocumentSaved | DocumentsThinned;
 
 export type Entry =
   | Opened
@@ -479,9 +485,10 @@ export const isActivityEntry = (entry: Entry): entry is ActivityEntry => entry.t
 export const audienceOf = (entry: Entry): "all" | "none" | readonly MemberId[] => {
   // Most entries by far.
   if (entry.type === "messages" && entry.to === undefined) return "all";
-  // A quiet take-up changes nothing for others.
-  if (entry.type === "forgotten" || entry.type === "document-saved" || (entry.type === "resumed" && entry.quiet))
+  // The server's own business; a quiet take-up changes nothing for others either.
+  if (entry.type === "forgotten" || entry.type === "document-saved" || entry.type === "documents-thinned")
     return "none";
+  if (entry.type === "resumed" && entry.quiet) return "none";
   if (entry.type !== "messages" && entry.type !== "sync-confirmed" && !isActivityEntry(entry)) return "all";
   if (entry.to === undefined) return "all";
   return [...entry.to, ...(entry.by === null ? [] : [entry.by]), ...("also" in entry ? (entry.also ?? []) : [])];

@@ -199,6 +199,9 @@ export const foldInto = (to: Folding, entry: Entry): void => {
       if (head !== undefined) documents(to).set(entry.document, withRecord(head, entry));
       return;
     }
+    case "documents-thinned":
+      to.thinned = Math.max(to.thinned, entry.upTo);
+      return;
     case "ended":
       to.ended = { at: entry.at, ...(entry.reason === undefined ? {} : { reason: entry.reason }) };
       return;

@@ -244,6 +244,11 @@ export interface OpenedFrame {
   readonly start: Offset;
   /** The head at the moment of being taken up: what follows up to here was missed, what follows after is live. */
   readonly head: Offset;
+  /**
+   * The log lacks updates of documents up to here, which is above the cursor: what was missed of a document that stands
+   * below does not come by itself. Absent: it lacks none.
+   */
+  readonly thinned?: Offset;
   /** The member's last stored seq: what is above was not stored, send it again. */
   readonly seq: Seq;
   readonly at: Time;

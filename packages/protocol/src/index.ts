@@ -20,6 +20,7 @@ export {
   newDocument,
   type UpdateItem,
 } from "./documents/document.ts";
+export { recordedUpTo } from "./documents/rules.ts";
 export { commandsAsText, entriesAsText, entriesFromText } from "./documents/text.ts";
 export * from "./entry.ts";
 export * from "./errors.ts";

@@ -50,6 +50,8 @@ export interface SessionState {
   /** Those that are at work, interrupted, or ended and not yet fetched by all. */
   readonly activities: ReadonlyMap<Offset, Activity>;
   readonly documents: ReadonlyMap<string, DocumentHead>;
+  /** Up to here the log may lack updates of documents; 0: it has been rid of none. */
+  readonly thinned: Offset;
   /** Which server processes wrote the log, from where on; the last few, oldest first. */
   readonly epochs: readonly Epoch[];
   readonly ended: { readonly at: Time; readonly reason?: string } | null;
@@ -70,6 +72,7 @@ export const emptyState = (session: SessionId): SessionState => ({
   sync: noSync,
   activities: new Map(),
   documents: new Map(),
+  thinned: 0,
   epochs: [],
   ended: null,
 });
@@ -122,4 +125,5 @@ export const toView = (state: SessionState, member?: MemberId): StateRecord => (
     (activity) => activity.to === undefined || (member !== undefined && concerns(state, activity, member)),
   ),
   documents: [],
+  thinned: 0,
 });

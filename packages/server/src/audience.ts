@@ -56,6 +56,8 @@ export interface Arrival<C> {
 
 export interface AudienceEffects<C> {
   now(): Time;
+  /** Where the log begins. */
+  load(done: (result: { readonly first: Offset } | RostrumError) => void): void;
   /** Reads the log after an offset, about `limit` offsets of it. */
   read(after: Offset, limit: number, done: (result: readonly Entry[] | RostrumError) => void): void;
   /** One frame to several connections, encoded once. */
@@ -83,6 +85,10 @@ interface Listener<C> {
   /** Told up to here, if that is further than everybody was. */
   sent: Offset;
   processed: Offset;
+  /** What is missing of documents up to here it knows of. */
+  readonly thinned: Offset;
+  /** It has written documents: its own updates it is told of, whatever it follows. */
+  writes: boolean;
   /** `live`: gets broadcasts. `paging`: a page is being read. `stalled`: waits for credit. */
   mode: "live" | "paging" | "stalled";
 }
@@ -102,6 +108,18 @@ const together = 25;
 const isHurried = (entry: Entry): boolean =>
   !(entry.type === "joined" || entry.type === "resumed" || entry.type === "dropped" || entry.type === "left");
 
+/** The last offset in `(after, upTo]` that the page lacks, as far as it goes; 0: it lacks none. */
+const lastLacking = (page: readonly Entry[], after: Offset, upTo: Offset): Offset => {
+  let lacking = 0;
+  let next = after + 1;
+  for (const { offset, last } of page.map((entry) => ({ offset: entry.offset, last: lastOffset(entry) }))) {
+    if (next > upTo) break;
+    if (offset > next) lacking = Math.min(offset - 1, upTo);
+    next = last + 1;
+  }
+  return lacking;
+};
+
 export class Audience<C> {
   private readonly listeners = new Map<C, Listener<C>>();
   private readonly byMember = new Map<MemberId, Listener<C>>();
@@ -115,6 +133,8 @@ export class Audience<C> {
   private flushed: Time = 0;
   /** Lowest offset still in the log. */
   first: Offset = 1;
+  /** Up to here the log may lack updates of documents. */
+  private thinned: Offset = 0;
 
   constructor(
     private readonly session: SessionId,
@@ -129,8 +149,9 @@ export class Audience<C> {
     return this.byMember.has(member);
   }
 
-  begin(first: Offset, head: Offset): void {
+  begin(first: Offset, { head, thinned }: SessionState): void {
     this.first = first;
+    this.thinned = thinned;
     this.head = this.told = head;
     this.log.begin(head);
   }
@@ -214,6 +235,10 @@ export class Audience<C> {
   admit(arrival: Arrival<C>, member: MemberId, incarnation: number, state: SessionState): void {
     const { connection, cursor } = arrival;
     const { outcome, start } = this.outcomeOf(arrival, member, state);
+    // Else documents are asked for anyhow.
+    const isLacking = outcome.kind === "resumed" && start < state.thinned;
+    // Near the end all is at hand, and is what it gets; should it get something else after all, it is let go.
+    const isAtHand = isLacking && state.head - start <= pageOffsets / 2 && this.log.since(start) !== undefined;
     const opened: ServerFrame = {
       type: "opened",
       session: this.session,
@@ -225,6 +250,7 @@ export class Audience<C> {
       outcome,
       start,
       head: state.head,
+      ...(isLacking && !isAtHand ? { thinned: state.thinned } : {}),
       seq: state.seqs.get(member) ?? 0,
       at: this.effects.now(),
     };
@@ -235,6 +261,8 @@ export class Audience<C> {
       documents: new Set(),
       sent: start,
       processed: cursor?.offset ?? start,
+      thinned: isAtHand ? start : state.thinned,
+      writes: false,
       mode: "paging",
     };
     if (listener.processed > start) listener.processed = start;
@@ -379,17 +407,27 @@ export class Audience<C> {
   /** New entries are in the log. */
   extend(entries: readonly Entry[], state: SessionState): void {
     this.head = state.head;
+    this.thinned = state.thinned;
     this.log.extend(entries, this.head, this.told);
     if (entries.some(({ type }) => type === "configured")) this.readAnew(state);
     if (this.listeners.size === 0) {
       this.told = this.head;
       return;
     }
+    this.noteWriters(entries);
     const wait = entries.some(isHurried)
       ? Math.max(this.gathering(entries), this.crowd(entries))
       : Math.min(500, this.listeners.size / 2);
     this.due = Math.min(this.due, this.effects.now() + wait);
     this.effects.flushIn(wait < 1 ? 0 : wait);
+  }
+
+  private noteWriters(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      if (entry.type !== "messages" || entry.by === null || documentIn(entry) === undefined) continue;
+      const listener = this.byMember.get(entry.by);
+      if (listener !== undefined) listener.writes = true;
+    }
   }
 
   /** When everybody live is to be told of what is new. */
@@ -587,16 +625,43 @@ export class Audience<C> {
       if (this.listeners.get(listener.connection) !== listener || listener.mode !== "paging") return;
       if (result instanceof RostrumError) return this.close(listener, result, 1_000);
       const [first] = result;
-      if (first === undefined || first.offset > sent + 1) {
-        // Somebody trimmed the log under us. Coming back, the member is told exactly what is missing.
-        this.first = first?.offset ?? this.first;
-        const error = new RostrumError("SERVER_BUSY", "The log was trimmed while it was read for you. Resume again.");
-        return this.close(listener, error, 0);
-      }
-      const entries = result.filter((entry) => lastOffset(entry) <= this.head).map(redact);
-      const last = entries.at(-1);
-      this.deliver([listener], sent, entries, last === undefined ? this.head : lastOffset(last));
+      if (first === undefined || first.offset > sent + 1) this.findOut(listener, result);
+      else this.turn(listener, result);
     });
+  }
+
+  /** The page begins behind what was asked for: was the log thinned there, or did somebody cut it? */
+  private findOut(listener: Listener<C>, page: readonly Entry[]): void {
+    this.effects.load((loaded) => {
+      if (this.listeners.get(listener.connection) !== listener || listener.mode !== "paging") return;
+      if (loaded instanceof RostrumError) return this.close(listener, loaded, 1_000);
+      if (page.length > 0 && loaded.first <= listener.sent + 1) return this.turn(listener, page);
+      // Somebody trimmed the log under us. Coming back, the member is told exactly what is missing.
+      this.first = Math.max(this.first, loaded.first);
+      const error = new RostrumError("SERVER_BUSY", "The log was trimmed while it was read for you. Resume again.");
+      this.close(listener, error, 0);
+    });
+  }
+
+  /** Gives a page to one who stands where it begins, if what it lacks is known to be only updates of documents. */
+  private turn(listener: Listener<C>, page: readonly Entry[]): void {
+    const { sent } = listener;
+    const lacking = lastLacking(page, sent, this.head);
+    if (lacking > this.thinned) {
+      // Another node is ahead of what was read here. What it says of this place is known in a moment.
+      const error = new RostrumError("SERVER_BUSY", "The log was changed while it was read for you. Resume again.");
+      return this.close(listener, error, 200);
+    }
+    if (lacking > listener.thinned && (listener.documents.size > 0 || listener.writes)) {
+      const error = new RostrumError(
+        "SERVER_BUSY",
+        "The log was thinned of documents' updates while it was read for you. Resume again.",
+      );
+      return this.close(listener, error, 0);
+    }
+    const entries = page.filter((entry) => lastOffset(entry) <= this.head).map(redact);
+    const last = entries.at(-1);
+    this.deliver([listener], sent, entries, last === undefined ? this.head : lastOffset(last));
   }
 
   /** The member has processed everything up to here: it may be sent as much again. */

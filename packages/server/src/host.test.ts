@@ -15,6 +15,7 @@ import {
 } from "@rostrum/protocol";
 import { describe, expect, it } from "vitest";
 import { Host } from "./host.ts";
+import { defaultRetention } from "./retention.ts";
 
 const session = sessionId("s");
 const at = 0;
@@ -46,7 +47,7 @@ class Server {
     const later = (run: () => void): void => void this.waiting.push(run);
     const { config } = foldAll(emptyState(session), beginning);
     this.host = new Host<string>(
-      { session, node: "n", config, retention: { count: 1e6, bytes: 1e9, age: 1e9 }, snapshotEvery: 1e6, flicker: 0 },
+      { session, node: "n", config, retention: { ...defaultRetention, count: 1e6 }, snapshotEvery: 1e6, flicker: 0 },
       {
         now: () => at,
         elapsed: () => 0,

@@ -43,6 +43,7 @@ import { Documents, type DocumentsHost } from "./documents/documents.ts";
 import type { DocumentEffects } from "./documents/effects.ts";
 import { Openings } from "./documents/openings.ts";
 import type { Done } from "./documents/task.ts";
+import { Thinning, weightOf } from "./documents/thinning.ts";
 import { LeaseWatch } from "./lease-watch.ts";
 import { type Retention, trimLine } from "./retention.ts";
 import type { Appended, Condition, Loaded, Mark, Snapshot } from "./store.ts";
@@ -56,6 +57,8 @@ export interface HostEffects<C> extends AudienceEffects<C> {
   append(condition: Condition, entries: readonly Entry[], done: (result: Appended | RostrumError) => void): void;
   snapshot(snapshot: Snapshot, done: (error: RostrumError | undefined) => void): void;
   trim(below: Offset): void;
+  /** Drops updates of documents up to an offset. Absent: the store cannot, and they stay until the log is cut. */
+  thin?(upTo: Offset, done: (isDone: boolean) => void): void;
   /**
    * Runs `then` once all that has arrived by now has been handed over: the batch is what one turn brought. `last` is how
    * much the one before it had.
@@ -116,6 +119,16 @@ const hostFailed = (): RostrumError =>
 const overtaken = (): RostrumError =>
   new RostrumError("SERVER_BUSY", "The session went on elsewhere faster than this server followed; it is loaded anew.");
 
+/** Whether nothing is missing behind `after`, nor between the entries. */
+const isWhole = (entries: readonly Entry[], after: Offset): boolean => {
+  let next = after + 1;
+  for (const entry of entries) {
+    if (entry.offset !== next) return false;
+    next = lastOffset(entry) + 1;
+  }
+  return true;
+};
+
 const awareness = "@aware/";
 
 /** The document that a volatile event is about, and whose followers alone get it. */
@@ -153,6 +166,8 @@ export class Host<C> {
   /** Absent: the session has no documents. */
   readonly documents: Documents<C> | undefined;
   private readonly openings: Openings<C> | undefined;
+  /** Absent: the store drops nothing out of the middle of a log. */
+  private readonly thinning: Thinning | undefined;
   /** Commands that wait for a document's head, and what their members said after them. */
   private held: Work[] = [];
 
@@ -164,6 +179,7 @@ export class Host<C> {
     this.epoch = effects.newBirth();
     this.audience = new Audience(options.session, effects);
     this.leases = new LeaseWatch(effects);
+    if (effects.thin !== undefined) this.thinning = new Thinning(options.retention);
     if (effects.documents !== undefined) {
       this.documents = new Documents(this.forDocuments(), effects.documents);
       this.openings = new Openings(
@@ -176,7 +192,7 @@ export class Host<C> {
           send: (connection, frame) => effects.send([connection], frame),
           chunkBytes: (connection) => effects.terms(connection).limits.chunkBytes,
         },
-        () => this.audience.first,
+        (after) => this.hasUpdatesSince(after),
       );
     }
     effects.load((loaded) => {
@@ -201,6 +217,7 @@ export class Host<C> {
       !this.saving &&
       this.held.length === 0 &&
       (this.documents?.resting ?? true) &&
+      (this.thinning?.resting ?? true) &&
       (this.openings?.resting ?? true)
     );
   }
@@ -363,6 +380,12 @@ export class Host<C> {
     this.audience.unfollow(connection, document);
   }
 
+  /** Whether all updates behind an offset can be read. */
+  private hasUpdatesSince(after: Offset): boolean {
+    const inLog = after >= this.audience.first - 1 && after >= this.state.thinned;
+    return inLog || this.audience.recent(after) !== undefined;
+  }
+
   private forDocuments(): DocumentsHost {
     const answering = (done: Done<void>) => (result: Result | RostrumError) =>
       done(result instanceof RostrumError ? result : result.refusals[0]?.error);
@@ -491,7 +514,7 @@ export class Host<C> {
     const [first] = news;
     if (first === undefined || this.phase === "failed") return;
     const undisturbed = this.phase === "idle" || this.phase === "deferred";
-    if (undisturbed && first.offset === this.state.head + 1) this.advance(news, foldAll(this.state, news));
+    if (undisturbed && isWhole(news, this.state.head)) this.advance(news, foldAll(this.state, news));
     else {
       this.behind = true;
       if (this.phase === "idle") this.resume();
@@ -509,8 +532,9 @@ export class Host<C> {
       this.marks = loaded.snapshot.marks;
       this.bytes = this.marks.at(-1)?.bytes ?? 0;
       this.saved = this.state.head;
+      this.thinning?.begin(this.marks);
     }
-    this.audience.begin(loaded.first, this.state.head);
+    this.audience.begin(loaded.first, this.state);
     if (loaded.head === 0) {
       const { session, config } = this.options;
       const birth = this.effects.newBirth();
@@ -551,9 +575,9 @@ export class Host<C> {
     this.effects.read(this.state.head, 1_000, (entries) => {
       if (entries instanceof RostrumError) return this.fail(entries);
       const news = entries.filter((entry) => entry.offset > this.state.head);
-      const [first] = news;
-      if (first === undefined) return then();
-      if (first.offset !== this.state.head + 1) return this.fail(overtaken());
+      if (news.length === 0) return then();
+      // Others may have cut it, or thinned it, as far as they have saved: what is missing stands in their snapshot.
+      if (!isWhole(news, this.state.head)) return this.fail(overtaken());
       this.advance(news, foldAll(this.state, news));
       this.catchUp(then);
     });
@@ -638,7 +662,7 @@ export class Host<C> {
         return this.catchUp(() => (this.state.head === head ? this.fail(overtaken()) : this.resume()));
       }
       this.begun = true;
-      this.bytes += appended.bytes;
+      this.bytes += Math.max(0, appended.bytes - this.thinnable(entries, appended.bytes));
       if (appended.first === head + 1) {
         this.advance(entries, state);
         answer();
@@ -660,6 +684,13 @@ export class Host<C> {
     return error === undefined ? undefined : { seq: from.seq, count, error };
   }
 
+  /** Of the bytes of a batch those of updates, of which the log is thinned before it is cut. */
+  private thinnable(entries: readonly Entry[], bytes: number): number {
+    if (this.thinning === undefined) return 0;
+    const weights = entries.map(weightOf);
+    return weights.includes(0) ? weights.reduce((sum, weight) => sum + weight, 0) : bytes;
+  }
+
   /** What has to happen by time, as the state stands. */
   private lookAhead(): void {
     const { next, leases } = deadlines(this.state);
@@ -679,6 +710,7 @@ export class Host<C> {
       for (const entry of entries)
         if (entry.type === "resumed") this.audience.supersede(entry.member, entry.incarnation);
     }
+    this.thinning?.note(entries);
     this.audience.extend(entries, state);
     // While loading nothing is known of any document yet.
     if (this.phase !== "loading") this.documents?.advance(entries, before, state);
@@ -687,7 +719,8 @@ export class Host<C> {
     // A confirmed major point is what members may go back to: it has to outlive the log before it.
     const secures = securesUnit(entries, state);
     if (secures && this.saving) this.saveAgain = true;
-    if (secures || state.head - this.saved >= this.options.snapshotEvery) this.save();
+    const isDue = state.head - this.saved >= this.options.snapshotEvery;
+    if (secures || isDue || this.thinning?.wantsSaving(entries) === true) this.save();
   }
 
   /** Saves the folded state, then lets go of what retention no longer wants, never above what is saved. */
@@ -695,7 +728,9 @@ export class Host<C> {
     if (this.saving || this.state.head === this.saved || this.phase === "failed") return done();
     this.saving = true;
     const { head, at } = this.state;
-    const marks = [...this.marks, { offset: head, at, bytes: this.bytes }];
+    const updates = this.thinning?.updates ?? 0;
+    const marks = [...this.marks, { offset: head, at, bytes: this.bytes, ...(updates === 0 ? {} : { updates }) }];
+    this.thinning?.saving();
     const below = this.trimLine(marks);
     const kept = marks.filter((mark) => mark.offset >= below - 1);
     this.effects.snapshot({ state: toRecord(this.state), marks: kept }, (error) => {
@@ -710,9 +745,29 @@ export class Host<C> {
           this.effects.trim(below);
         }
         if (again) this.save();
+        this.thin(false);
       }
       done();
     });
+  }
+
+  /** Saves what is to be taken up again, and drops what is not needed for it: nobody is here any more, or the server goes. */
+  putAway(done: () => void): void {
+    this.save(() => this.thin(true, done));
+  }
+
+  /**
+   * Drops updates that the documents' records have out of the log. That it is so is in the log before: who is told what is missing
+   * is told so before it is.
+   */
+  private thin(atRest: boolean, done: () => void = () => {}): void {
+    const { thinning, state, phase } = this;
+    if (thinning === undefined || phase === "loading" || phase === "failed") return done();
+    const run = (): void => thinning.run(this.state.thinned, (upTo, then) => this.effects.thin?.(upTo, then), done);
+    const upTo = thinning.line(state, this.saved, this.audience.first, atRest);
+    if (upTo !== undefined) this.submit({ from: null, command: { type: "documents-thin", upTo } }, run);
+    else if (atRest) run();
+    else done();
   }
 
   /**

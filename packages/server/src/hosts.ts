@@ -123,7 +123,7 @@ export class Hosts {
     this.closed = true;
     await Promise.all(
       [...this.running.values()].map(async ({ host, stop }) => {
-        await new Promise<void>((resolve) => host.save(resolve));
+        await new Promise<void>((resolve) => host.putAway(resolve));
         host.disband(error);
         stop();
       }),
@@ -191,6 +191,15 @@ export class Hosts {
         attempt("trim", store.trim(session, below), (result) => {
           if (result instanceof RostrumError) debug("%s: %s", session, result.message);
         }),
+      ...(store.thin === undefined
+        ? {}
+        : {
+            thin: (upTo, done) =>
+              attempt("thin", store.thin?.(session, upTo) ?? Promise.resolve(), (result) => {
+                if (result instanceof RostrumError) debug("%s: %s", session, result.message);
+                done(!(result instanceof RostrumError));
+              }),
+          }),
       defer: (then, last) => {
         // Who speaks into the quiet is answered at once; what comes together is decided together, after this turn.
         const now = performance.now();
@@ -287,7 +296,7 @@ export class Hosts {
     // A session in which nobody is left is put away; everything it needs stands in the store.
     const rest = setInterval(() => {
       if (!host.resting || this.listeners.has(session)) return;
-      host.save(() => {
+      host.putAway(() => {
         if (!host.resting || this.listeners.has(session)) return;
         stop();
         this.running.delete(session);

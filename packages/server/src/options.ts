@@ -123,6 +123,10 @@ export interface SessionsOptions {
     /** Floors in use at once in a session; default 20,000. */
     readonly floors?: number;
   };
+  /**
+   * What the log keeps for those who come back late; default 10,000 offsets, 8 MiB, a day. Updates of documents are not among them:
+   * of those the last 256 offsets, 1 MiB at most, and what a record lacks.
+   */
   readonly retention?: Partial<Retention>;
   /** Offsets after which the state is saved; default 1,000. */
   readonly snapshotEvery?: number;

@@ -10,8 +10,10 @@ import type { BlobStore } from "./blobs.ts";
 export interface Mark {
   readonly offset: Offset;
   readonly at: Time;
-  /** Bytes appended to this log since its birth, up to the offset. */
+  /** Bytes appended to this log since its birth, up to the offset; updates of documents not counted if the log is thinned of them. */
   readonly bytes: number;
+  /** Offsets up to there that are updates of documents, and are not counted either. */
+  readonly updates?: number;
 }
 
 /** The folded state at an offset, and the marks that are still in the log. */
@@ -71,8 +73,15 @@ export interface Store {
   /** Replaces the snapshot, durably. Never with one of a lower head. */
   snapshot(session: SessionId, snapshot: Snapshot): Promise<void>;
 
-  /** Drops entries that end below `below`. The caller has a durable snapshot at or above it. */
+  /** Drops entries that end below `below`, and says so by `first` before anybody can miss them. The caller has a durable snapshot at or above it. */
   trim(session: SessionId, below: Offset): Promise<void>;
+
+  /**
+   * Drops updates of documents (`documentIn`) whose entry ends at or below `upTo`, and nothing else: the caller has durable records
+   * that have them, and a durable snapshot at or above it. `first`, `head` and what was appended last stay, and what is read then has holes.
+   * Absent: they stay until the log is cut above them, and count as messages do.
+   */
+  thin?(session: SessionId, upTo: Offset): Promise<void>;
 
   /** Calls back with entries that anybody appended, in order, perhaps late, perhaps in part again. Returns its undo. */
   follow(session: SessionId, on: (entries: readonly Entry[]) => void): () => void;
@@ -106,7 +115,7 @@ export interface DocumentRecord {
   /** Where it changed last. */
   readonly changed: Offset;
   readonly writers: readonly DocumentWriter[];
-  /** Bytes of the state. */
+  /** Bytes of the state, before it was packed. */
   readonly bytes: number;
 }
 
@@ -117,8 +126,8 @@ export interface DocumentVersion {
 }
 
 /**
- * Documents of sessions: of each a record with its state, and states at sync points. States may have tens of megabytes. All of
- * it is deleted with the session.
+ * Documents of sessions: of each a record with its state, and states at sync points. States come packed, as bytes that mean
+ * nothing here; they may have tens of megabytes. All of it is deleted with the session.
  */
 export interface DocumentStore {
   /** Without the state. `undefined`: none was saved. */

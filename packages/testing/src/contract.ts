@@ -34,6 +34,16 @@ const messages = (offset: Offset, ...texts: readonly unknown[]): Entry => ({
   items: texts.map((text) => ["note", text] as const),
 });
 
+/** So many updates of a document. */
+const update = (offset: Offset, document: string, count = 1): Entry => ({
+  type: "messages",
+  by: "m" as MemberId,
+  seq: offset,
+  offset,
+  at: 1_000 + offset,
+  items: Array.from({ length: count }, (_, n) => [`@doc/${document}`, 7, n, 0, new Uint8Array([n])] as const),
+});
+
 const control = (offset: Offset): Entry => ({
   type: "sync-point",
   kind: "minor",
@@ -175,6 +185,99 @@ export const storeContract = (name: string, open: () => Promise<Subject>): void 
       await store.trim(s, 3);
       expect(await store.load(s)).toMatchObject({ first: 3, head: 2 });
       expect(await append(1, 2, control(3))).toMatchObject({ ok: true, first: 3 });
+    });
+
+    it("drops updates of documents up to a line, if it says that it can, and nothing else", async () => {
+      if (store.thin === undefined) return;
+      await append(0, 0, control(1), update(2, "notes"));
+      await append(1, undefined, update(3, "notes", 2), messages(5, "a"), update(6, "other"));
+      await append(1, undefined, update(7, "notes"));
+      await append(1, undefined, messages(8, "b"));
+      await append(1, undefined, update(9, "notes", 3), update(12, "notes"));
+      await append(1, undefined, control(13));
+      await store.thin(s, 10);
+      const left = [1, 5, 8, 9, 12, 13];
+      const offsets = async (): Promise<readonly Offset[]> => (await store.read(s, 0, 100)).map(({ offset }) => offset);
+      expect(await offsets()).toEqual(left);
+      expect((await store.read(s, 8, 1)).map(lastOffset)).toEqual([11]);
+      expect(await store.load(s)).toMatchObject({ first: 1, head: 13 });
+      // From within what is missing, and in small pages.
+      for (const [after, next] of [
+        [1, 5],
+        [3, 5],
+        [5, 8],
+        [6, 8],
+        [9, 9],
+        [11, 12],
+        [12, 13],
+      ] as const)
+        expect((await store.read(s, after, 1)).map(({ offset }) => offset)).toEqual([next]);
+      await store.thin(s, 4);
+      await store.thin(s, 10);
+      expect(await offsets()).toEqual(left);
+      await store.thin(s, 12);
+      expect(await offsets()).toEqual([1, 5, 8, 13]);
+      expect(await append(13, 13, control(14))).toMatchObject({ ok: true, first: 14 });
+    });
+
+    it("stays what it is at both ends, though what is there is dropped", async () => {
+      if (store.thin === undefined) return;
+      await append(0, 0, update(1, "notes"));
+      await append(0, undefined, update(2, "notes"));
+      await append(0, undefined, update(3, "notes"));
+      await store.thin(s, 3);
+      expect(await store.load(s)).toMatchObject({ first: 1, head: 3 });
+      expect((await store.read(s, 0, 10)).map(({ offset }) => offset)).toEqual([3]);
+      expect(await append(0, 3, control(4))).toMatchObject({ ok: true, first: 4 });
+      await store.thin(s, 3);
+      expect((await store.read(s, 0, 10)).map(({ offset }) => offset)).toEqual([4]);
+      expect(await store.load(s)).toMatchObject({ first: 1, head: 4 });
+    });
+
+    it("does not take what was dropped for what was trimmed", async () => {
+      if (store.thin === undefined) return;
+      await append(0, 0, control(1));
+      for (let offset = 2; offset < 8; offset += 1) await append(1, undefined, update(offset, "notes"));
+      await append(1, undefined, control(8));
+      await store.snapshot(s, snapshotAt(s, 8, 8));
+      await store.thin(s, 7);
+      await store.trim(s, 4);
+      expect((await store.load(s)).first).toBeLessThanOrEqual(4);
+      expect((await store.read(s, 3, 10)).map(({ offset }) => offset)).toEqual([8]);
+      await store.trim(s, 8);
+      const { first, head } = await store.load(s);
+      expect([first <= 8, head]).toEqual([true, 8]);
+      expect((await store.read(s, 0, 10)).at(-1)?.offset).toBe(8);
+    });
+
+    it("brings nothing back that was trimmed, thins what is appended meanwhile, and forgets all of it", async () => {
+      if (store.thin === undefined) return;
+      const { thin } = store;
+      await append(0, 0, control(1));
+      for (let offset = 2; offset < 100; offset += 2)
+        await append(1, undefined, update(offset, "notes"), messages(offset + 1, "m"));
+      await store.snapshot(s, snapshotAt(s, 99, 1));
+      await Promise.all([
+        thin.call(store, s, 80),
+        store.trim(s, 50),
+        append(1, undefined, messages(100, "late")),
+        thin.call(store, s, 90),
+      ]);
+      const { first, head } = await store.load(s);
+      const read = await store.read(s, first - 1, 1_000);
+      expect(head).toBe(100);
+      expect(read.every((entry) => lastOffset(entry) >= first)).toBe(true);
+      const texts = read.filter((entry) => entry.type === "messages" && entry.items[0]?.[0] === "note");
+      expect(texts.filter(({ offset }) => offset >= 51).map(({ offset }) => offset)).toEqual([
+        ...Array.from({ length: 25 }, (_, n) => 51 + 2 * n),
+        100,
+      ]);
+      await store.delete(s);
+      expect(await store.load(s)).toEqual({ snapshot: undefined, first: 1, head: 0 });
+      await append(0, 0, control(1), update(2, "notes"));
+      await append(1, undefined, messages(3, "m"));
+      await thin.call(store, s, 2);
+      expect((await store.read(s, 0, 10)).map(({ offset }) => offset)).toEqual([1, 3]);
     });
 
     it("tells those who follow, in order, until they stop", async () => {

@@ -59,9 +59,11 @@ export class Documents implements Extension {
     return names;
   }
 
-  opened(outcome: Outcome): void {
+  opened(outcome: Outcome, thinned: Offset): void {
     const anew = outcome.kind === "reset" && outcome.why !== "member-unknown";
-    for (const { name, course } of this.all()) course.opened(outcome.kind === "resumed" && this.named.has(name), anew);
+    const isContinued = ({ name, course }: DocBinding): boolean =>
+      outcome.kind === "resumed" && this.named.has(name) && course.standsAt(thinned);
+    for (const binding of this.all()) binding.course.opened(isContinued(binding), anew);
   }
 
   entry(entry: Entry): void {
@@ -95,8 +97,9 @@ export class Documents implements Extension {
     const name = documentOf(event) ?? "";
     const binding = this.bindings.get(name);
     if (binding !== undefined) return binding.course.refused(item, error);
-    // Nobody has it open: it is kept for who opens it next.
+    // Nobody has it open: it is kept for who opens it next, and sent again if it may be stored: its number keeps it single.
     const { code, message } = error;
+    if (code === "OUTCOME_UNKNOWN") return this.put(name, holding({ replica, n, bytes }));
     const { birth } = this.session.state();
     this.put(
       name,

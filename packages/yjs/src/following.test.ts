@@ -38,6 +38,57 @@ describe("coming back", () => {
     expect(isClean(ada)).toBe(true);
   });
 
+  it("asks for a document whose updates the log was thinned of meanwhile, and for no other", () => {
+    const hall = new Hall();
+    const [ada, bob] = [at(hall, "ada").connect(), at(hall, "bob").connect()];
+    edit(bob, "one");
+    ada.drop();
+    edit(bob, " two");
+    hall.thin();
+    edit(bob, " three");
+    const before = opens(ada).length;
+    ada.connect().wait(50);
+    expect(opens(ada).length).toBe(before + 1);
+    expect([textOf(ada.bind()), hall.textOf()]).toEqual(Array(2).fill("one two three"));
+    expect(isClean(ada)).toBe(true);
+    // What came after that is all there.
+    ada.drop();
+    edit(bob, " four");
+    ada.connect().wait(50);
+    expect(opens(ada).length).toBe(before + 1);
+    expect(textOf(ada.bind())).toBe("one two three four");
+  });
+
+  it("has what it sent stored once, though the log no longer shows it", () => {
+    const hall = new Hall();
+    const [ada, bob] = [at(hall, "ada").connect(), at(hall, "bob").connect()];
+    ada.deafen();
+    edit(ada, "once");
+    hall.thin();
+    edit(bob, " more");
+    ada.drop().connect().wait(50);
+    expect(hall.textOf().split("once")).toHaveLength(2);
+    expect([textOf(ada.bind()), textOf(bob.bind())]).toEqual([hall.textOf(), hall.textOf()]);
+    expect(ada.bind().status.get()).toMatchObject({ saved: true, pending: 0 });
+    expect(ada.bind().drafts.get()).toEqual([]);
+    expect(ada.replaced).toEqual([]);
+  });
+
+  it("has what it sent stored once, though nobody has the document open when it is told", () => {
+    const hall = new Hall();
+    const ada = at(hall, "ada").connect();
+    ada.deafen();
+    edit(ada, "once");
+    hall.thin();
+    ada.bind().destroy();
+    ada.drop().connect().wait(50);
+    const again = ada.bind();
+    ada.settle().wait(50);
+    expect([textOf(again), hall.textOf()]).toEqual(["once", "once"]);
+    expect(again.drafts.get()).toEqual([]);
+    expect(again.status.get()).toMatchObject({ saved: true, pending: 0 });
+  });
+
   it("asks for what it lacks when the document was not followed", () => {
     const hall = new Hall();
     const bob = at(hall, "bob").connect();

@@ -72,6 +72,8 @@ export class Hall {
   private readonly held: (() => void)[] = [];
   readonly links: Set<Link> = new Set();
   private heads = new Map<string, Head>();
+  /** Updates up to here are told to nobody any more. */
+  private thinned: Offset = 0;
   private life = 0;
   /** The last offset that the log of each life had in common with the one before. */
   private readonly forks = new Map<number, Offset>();
@@ -89,6 +91,7 @@ export class Hall {
   /** Another log, and nothing of the one before. */
   beginAnother(): void {
     this.forks.clear();
+    this.thinned = 0;
     this.state = emptyState(session);
     this.log = [];
     this.heads.clear();
@@ -98,6 +101,7 @@ export class Hall {
 
   /** The end of the log is lost, as if an older copy had been brought back. */
   lose(above: Offset): void {
+    this.thinned = Math.min(this.thinned, above);
     this.log = this.log.filter((entry) => lastOffset(entry) <= above);
     this.state = foldAll(emptyState(session), this.log);
     this.heads.clear();
@@ -105,6 +109,11 @@ export class Hall {
     this.forks.set(this.life, above);
     this.server({ type: "begin-epoch", epoch: `epoch ${this.life}` });
     for (const link of [...this.links]) link.page.drop();
+  }
+
+  /** The log is rid of all updates that are in it. */
+  thin(): void {
+    this.thinned = this.state.head;
   }
 
   // ---- commands ----
@@ -125,6 +134,7 @@ export class Hall {
     if (member === undefined || this.state.head <= received) return;
     const entries = this.log
       .filter((entry) => lastOffset(entry) > received && isVisible(entry, member))
+      .filter((entry) => lastOffset(entry) > this.thinned || documentIn(entry) === undefined)
       .filter((entry) => {
         const document = documentIn(entry);
         const isOwn = "by" in entry && entry.by === member;
@@ -233,6 +243,7 @@ export class Hall {
       outcome,
       start,
       head: this.state.head,
+      ...(outcome.kind === "resumed" && start < this.thinned ? { thinned: this.thinned } : {}),
       seq: this.state.seqs.get(member) ?? 0,
       at: this.now,
     });

@@ -7,6 +7,7 @@ import {
   type ClosedFrame,
   defaultLimits,
   documentIn,
+  documentOf,
   type EntriesFrame,
   type Entry,
   emptyState,
@@ -541,7 +542,7 @@ export class Engine {
     this.tenure.opened(this.openedWith, frame.head, frame.at);
     const resent = this.outbox.rewind(frame.seq);
     this.phase = { kind: "catching-up", opened: frame, from, resent, replayed: 0, back, reclaimed };
-    this.extension?.opened(outcome);
+    this.extension?.opened(outcome, frame.thinned ?? 0);
     this.shelf.touch();
   }
 
@@ -785,11 +786,12 @@ export class Engine {
     const { phase } = this;
     if (phase.kind !== "catching-up" || this.received < phase.opened.head) return;
     const { outcome, seq: confirmed } = phase.opened;
-    // What the server counts as ours but did not show us: it was refused and the answer was lost, or it fell into the gap.
-    for (const { seq } of this.outbox.all()) {
+    // What the server counts as ours but did not show us: it was refused and the answer was lost, or it fell into the gap. An
+    // update may also be what the log was thinned of; its document can send it again and be told.
+    for (const { seq, command } of this.outbox.all()) {
       if (seq > confirmed) break;
       const error =
-        outcome.kind === "resumed" && this.gap === undefined
+        outcome.kind === "resumed" && this.gap === undefined && !isUpdate(command)
           ? new RostrumError("REFUSED", `Command ${seq} was refused; the reason was lost with the connection.`, { seq })
           : new RostrumError(
               "OUTCOME_UNKNOWN",
@@ -1153,6 +1155,9 @@ export class Engine {
     };
   }
 }
+
+const isUpdate = (command: MemberCommand): boolean =>
+  command.type === "messages" && documentOf(command.items[0]?.[0] ?? "") !== undefined;
 
 const noted = (): void => {};
 

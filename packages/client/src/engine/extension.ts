@@ -24,8 +24,11 @@ import type { Beside } from "../session-options.ts";
 export interface Extension {
   /** Documents that are known here up to the session's cursor: what was missed of them comes with the ordinary catch-up. */
   follows(): readonly string[];
-  /** The server has taken us up. Unless it `resumed`, nothing of any document comes that is not asked for. */
-  opened(outcome: Outcome): void;
+  /**
+   * The server has taken us up. Unless it `resumed`, nothing of any document comes that is not asked for; and nothing up to `thinned`
+   * (0: the log has all).
+   */
+  opened(outcome: Outcome, thinned: Offset): void;
   /** An entry has come: one that changes the state, or updates of a document, own ones included. */
   entry(entry: Entry): void;
   /** Told up to here, whether or not it concerned us. */

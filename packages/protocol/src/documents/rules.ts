@@ -7,7 +7,7 @@ import type { Item } from "../entry.ts";
 import { RostrumError } from "../errors.ts";
 import type { Origin } from "../floors/grants.ts";
 import { grantOf } from "../floors/sight.ts";
-import type { MemberId } from "../ids.ts";
+import type { MemberId, Offset } from "../ids.ts";
 import type { Member, SessionState } from "../state.ts";
 import { pointAt } from "../sync/sync.ts";
 import { documentEvent, isUpdate } from "./document.ts";
@@ -81,4 +81,17 @@ export const restoreDocument = (
   const full = limitReached(state, document);
   if (full !== undefined) throw full;
   record(to, { type: "document-restored", document, from, point, ...origin });
+};
+
+/** Up to here the store's records have all that there is of the documents. */
+export const recordedUpTo = ({ documents, head }: SessionState): Offset => {
+  let upTo = head;
+  for (const { since } of documents.values()) if (since > 0 && since <= upTo) upTo = since - 1;
+  return upTo;
+};
+
+/** The log is rid of documents' updates, never of what a record lacks: who asked may have looked before something came. */
+export const thinDocuments = (to: Deciding, asked: Offset): void => {
+  const upTo = Math.min(asked, recordedUpTo(to.state));
+  if (upTo > to.state.thinned) record(to, { type: "documents-thinned", upTo });
 };

@@ -76,12 +76,11 @@ export class Tail {
     const { log, document, upTo } = this;
     while (this.at < upTo) {
       const entries = yield* wait<readonly Entry[]>((done) => log.read(this.at, pageOffsets, done));
-      const [first] = entries;
       const last = entries.at(-1);
-      if (first === undefined || last === undefined || first.offset > this.at + 1) {
+      if (last === undefined || !this.isWhole(entries)) {
         throw new RostrumError(
           "SERVER_BUSY",
-          `The log was cut above ${this.at} while "${document}" was read from it; try again.`,
+          `The log was cut or thinned above ${this.at} while "${document}" was read from it; try again.`,
           { document },
         );
       }
@@ -90,6 +89,20 @@ export class Tail {
       if (found.length > 0) return found;
     }
     return undefined;
+  }
+
+  /**
+   * Whether nothing is missing as far as it is wanted. It is read above the line up to which the log is thinned, as records have
+   * what is below; should the line have moved meanwhile, something else is read instead, and never a part of it.
+   */
+  private isWhole(entries: readonly Entry[]): boolean {
+    let next = this.at + 1;
+    for (const entry of entries) {
+      if (next > this.upTo) break;
+      if (entry.offset > next) return false;
+      next = lastOffset(entry) + 1;
+    }
+    return true;
   }
 }
 

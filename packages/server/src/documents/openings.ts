@@ -67,8 +67,8 @@ export class Openings<C> {
     private readonly session: SessionId,
     private readonly documents: Documents<C>,
     private readonly audience: OpeningAudience<C>,
-    /** Lowest offset that is still in the log. */
-    private readonly first: () => Offset,
+    /** Whether the log still has all updates behind an offset. */
+    private readonly isLogged: (after: Offset) => boolean,
   ) {}
 
   get resting(): boolean {
@@ -210,7 +210,7 @@ export class Openings<C> {
       return yield* new Sending(audience, documents, connection, isWanted, { ...about, whole: false }).end();
     }
     const { offset: saved = 0 } = (yield* contents.record(document)) ?? {};
-    const isLogged = after !== undefined && after >= this.first() - 1;
+    const isLogged = after !== undefined && this.isLogged(after);
     if (isSameContent && isLogged && (after >= saved || vector === undefined)) {
       const sending = new Sending(audience, documents, connection, isWanted, { ...about, whole: false });
       yield* sending.tail(new Tail(host, document, after, upTo));

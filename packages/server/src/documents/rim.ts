@@ -7,6 +7,7 @@ import type { DocumentStore } from "../store.ts";
 import { Outlet } from "../transfers/outlet.ts";
 import type { DocumentCodec } from "./codec.ts";
 import type { DocumentEffects } from "./effects.ts";
+import { pack, unpack } from "./packing.ts";
 import type { Done } from "./task.ts";
 
 const debug: createDebug.Debugger = createDebug("rostrum:documents");
@@ -71,13 +72,36 @@ export class Library {
     };
     return {
       load: (document, done) => from("load a document", () => store.load(session, document), done),
-      state: (document, offset, done) => from("read a document", () => store.state(session, document, offset), done),
+      state: (document, offset, done) =>
+        from(
+          "read a document",
+          async () => {
+            const packed = await store.state(session, document, offset);
+            return packed && unpack(packed, document);
+          },
+          done,
+        ),
       save: (document, record, state, done) =>
-        from("save a document", () => store.save(session, document, record, state), done),
+        from("save a document", async () => store.save(session, document, record, await pack(state)), done),
       versions: (document, done) => from("list versions", () => store.versions(session, document), done),
-      version: (document, point, done) => from("read a version", () => store.version(session, document, point), done),
+      version: (document, point, done) =>
+        from(
+          "read a version",
+          async () => {
+            const version = await store.version(session, document, point);
+            return version && { ...version, state: await unpack(version.state, document) };
+          },
+          done,
+        ),
       saveVersion: (document, point, version, done) =>
-        from("save a version", () => store.saveVersion(session, document, point, version), done),
+        from(
+          "save a version",
+          async () => {
+            const state = await pack(version.state);
+            await store.saveVersion(session, document, point, { ...version, state });
+          },
+          done,
+        ),
       removeVersion: (document, point, done) =>
         from("remove a version", () => store.removeVersion(session, document, point), done),
       read: (update) => codec.read(update),

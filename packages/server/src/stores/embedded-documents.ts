@@ -20,6 +20,8 @@ export interface Rim {
   seal(value: unknown): Buffer;
   unseal<T>(key: string, value: Buffer): T;
   corrupt(what: string): Error;
+  /** So many bytes of the session are needed no longer. */
+  dropped(session: SessionId, bytes: number): void;
 }
 
 const pieceBytes = 1_048_576;
@@ -28,6 +30,12 @@ const part = (text: string): string => Buffer.from(text).toString("base64url");
 const padded = (number: number): string => number.toString().padStart(16, "0");
 /** Everything of a session's documents lies between this and itself with `~`. */
 export const documentsOf = (session: SessionId): string => `d!${part(session)}!`;
+
+/** Of a record: the length of its state here. */
+interface RecordHead {
+  readonly record: DocumentRecord;
+  readonly bytes: number;
+}
 
 /** Of a version: what is needed to read its state. */
 interface VersionHead {
@@ -39,31 +47,58 @@ export class EmbeddedDocuments implements DocumentStore {
   constructor(private readonly rim: Rim) {}
 
   async load(session: SessionId, document: string): Promise<DocumentRecord | undefined> {
+    return (await this.headOf(session, document))?.record;
+  }
+
+  private async headOf(session: SessionId, document: string): Promise<RecordHead | undefined> {
     await this.rim.ready();
-    return this.get<DocumentRecord>(`${this.prefix(session, document)}h`);
+    return this.get<RecordHead>(`${this.prefix(session, document)}h`);
   }
 
   async state(session: SessionId, document: string, offset: Offset): Promise<Uint8Array | undefined> {
     const prefix = this.prefix(session, document);
-    const record = await this.load(session, document);
-    if (record?.offset !== offset) return undefined;
-    const state = await this.pieces(`${prefix}s!${padded(offset)}!`, record.bytes);
-    if (state.byteLength === record.bytes) return state;
+    const head = await this.headOf(session, document);
+    if (head?.record.offset !== offset) return undefined;
+    const state = await this.pieces(`${prefix}s!${padded(offset)}!`, head.bytes);
+    if (state.byteLength === head.bytes) return state;
     // Another record may have taken its place meanwhile.
     const now = await this.load(session, document);
     if (now?.offset !== offset) return undefined;
-    throw this.rim.corrupt(`${state.byteLength} of ${record.bytes} bytes of the document ${document}`);
+    throw this.rim.corrupt(`${state.byteLength} of ${head.bytes} bytes of the document ${document}`);
   }
 
+  /** One after the other: each looks at the one before it. */
   async save(session: SessionId, document: string, record: DocumentRecord, state: Uint8Array): Promise<void> {
     const prefix = this.prefix(session, document);
-    const known = await this.load(session, document);
+    const before = this.saving.get(prefix) ?? Promise.resolve();
+    const mine = before.then(() => this.replace(session, document, record, state));
+    const settled = mine.catch(() => {});
+    this.saving.set(prefix, settled);
+    await mine.finally(() => this.saving.get(prefix) === settled && this.saving.delete(prefix));
+  }
+
+  private readonly saving = new Map<string, Promise<void>>();
+
+  private async replace(
+    session: SessionId,
+    document: string,
+    record: DocumentRecord,
+    state: Uint8Array,
+  ): Promise<void> {
+    const prefix = this.prefix(session, document);
+    const before = await this.headOf(session, document);
+    const known = before?.record;
     if (known !== undefined && known.birth === record.birth && known.offset >= record.offset) return;
     const place = `${prefix}s!${padded(record.offset)}!`;
-    await this.put(place, state, { type: "put", key: `${prefix}h`, value: this.rim.seal(record) });
+    await this.put(place, state, {
+      type: "put",
+      key: `${prefix}h`,
+      value: this.rim.seal({ record, bytes: state.byteLength } satisfies RecordHead),
+    });
     // Of the state before it, and of any whose process died over it.
     await this.rim.db.clear({ gte: `${prefix}s!`, lt: place });
     await this.rim.db.clear({ gte: `${place}~`, lt: `${prefix}s!~` });
+    this.rim.dropped(session, before?.bytes ?? 0);
   }
 
   async versions(session: SessionId, document: string): Promise<readonly Offset[]> {

@@ -18,6 +18,7 @@ import { fileBlobs } from "../blobs/files.ts";
 import type { BlobStore } from "../blobs.ts";
 import type { Appended, Condition, DocumentStore, Loaded, Snapshot, Store } from "../store.ts";
 import { documentsOf, EmbeddedDocuments } from "./embedded-documents.ts";
+import { Room, thin } from "./embedded-thinning.ts";
 import { Followers, movedTo } from "./log.ts";
 
 const format = 1;
@@ -91,6 +92,11 @@ class EmbeddedStore implements Store {
   private readonly opened: Promise<Buffer>;
   private readonly heads = new Map<SessionId, Promise<Head>>();
   private readonly followers = new Followers();
+  /** How far each log was thinned since the store was opened: there it goes on. */
+  private readonly thinned = new Map<SessionId, Offset>();
+  /** What drops entries of a session drops them one after the other: what was cut off must not be written again. */
+  private readonly dropping = new Map<SessionId, Promise<void>>();
+  private readonly room: Room;
   private waiting: Write[] = [];
   private flushing: Promise<void> | undefined;
   private closed = false;
@@ -102,6 +108,13 @@ class EmbeddedStore implements Store {
     // Under the same lock, and nothing is made in a folder that is not ours.
     this.blobs = fileBlobs(join(this.folder, blobsFolder), this.opened);
     const store = this;
+    this.room = new Room(
+      () => this.db,
+      (session) => [
+        [entryKey(session, 0), `e!${part(session)}!~`],
+        [documentsOf(session), `${documentsOf(session)}~`],
+      ],
+    );
     this.documents = new EmbeddedDocuments({
       get db() {
         return store.db;
@@ -114,6 +127,7 @@ class EmbeddedStore implements Store {
       seal,
       unseal: (key, value) => this.unseal(key, value),
       corrupt: (what) => corrupt(this.folder, what),
+      dropped: (session, bytes) => this.room.note(session, bytes),
     });
   }
 
@@ -251,11 +265,49 @@ class EmbeddedStore implements Store {
   async trim(session: SessionId, below: Offset): Promise<void> {
     await this.ready();
     await this.flushed();
-    const at = await this.headOf(session);
-    const line = below > at.head ? entryKey(session, at.head + 1) : await this.recordAt(session, below);
-    if (line === undefined) return;
-    await this.db.clear({ gte: entryKey(session, 0), lt: line });
-    at.first = await this.firstOf(session, at.head);
+    await this.alone(session, async () => {
+      const at = await this.headOf(session);
+      const line = below > at.head ? entryKey(session, at.head + 1) : await this.recordAt(session, below);
+      if (line === undefined) return;
+      // The range is looked at for its size, as what was cut is to leave the disk.
+      const range = { gte: entryKey(session, 0), lt: line };
+      let bytes = 0;
+      for await (const value of this.db.values(range)) bytes += value.length;
+      // Before it is gone: who reads and finds a hole asks here whether it was cut.
+      at.first = Number(line.slice(-16));
+      await this.db.clear(range);
+      this.room.note(session, bytes);
+    });
+  }
+
+  async thin(session: SessionId, upTo: Offset): Promise<void> {
+    await this.ready();
+    await this.flushed();
+    await this.alone(session, async () => {
+      const done = this.thinned.get(session) ?? 0;
+      const range = { gte: entryKey(session, 0), lt: `e!${part(session)}!~` };
+      const [first] = await this.db.keys({ ...range, limit: 1 }).all();
+      const [last] = await this.db.keys({ ...range, reverse: true, limit: 1 }).all();
+      if (upTo <= done || first === undefined || last === undefined) return;
+      const gte = (await this.recordAt(session, done + 1)) ?? first;
+      const bytes = await thin(
+        {
+          records: this.db.iterator({ gte, lte: entryKey(session, upTo) }),
+          first,
+          last,
+          seal,
+          unseal: (key, value) => this.unseal<Batch>(key, value),
+          write: (operations) =>
+            this.write(operations).catch((cause: unknown) => {
+              throw failed(`The store could not thin a log: ${messageOf(cause)}.`, cause);
+            }),
+        },
+        upTo,
+      );
+      // What is last stays for now; the next time it is looked at again.
+      this.thinned.set(session, Math.min(upTo, Number(last.slice(-16)) - 1));
+      this.room.note(session, bytes);
+    });
   }
 
   follow(session: SessionId, on: (entries: readonly Entry[]) => void): () => void {
@@ -267,10 +319,14 @@ class EmbeddedStore implements Store {
     // First: without a log nobody would know of them.
     await this.blobs.removeAll(session);
     await this.flushed();
-    this.heads.delete(session);
-    await this.db.clear({ gte: entryKey(session, 0), lt: `e!${part(session)}!~` });
-    await this.db.clear({ gte: documentsOf(session), lt: `${documentsOf(session)}~` });
-    await this.write([{ type: "del", key: snapshotKey(session) }]);
+    await this.alone(session, async () => {
+      this.heads.delete(session);
+      this.thinned.delete(session);
+      this.room.forget(session);
+      await this.db.clear({ gte: entryKey(session, 0), lt: `e!${part(session)}!~` });
+      await this.db.clear({ gte: documentsOf(session), lt: `${documentsOf(session)}~` });
+      await this.write([{ type: "del", key: snapshotKey(session) }]);
+    });
   }
 
   async close(): Promise<void> {
@@ -278,6 +334,8 @@ class EmbeddedStore implements Store {
     this.closed = true;
     await this.flushed();
     await this.opened.catch(() => {});
+    await Promise.all(this.dropping.values());
+    if (this.level?.status === "open") await this.room.close();
     // Before the lock is let go.
     await this.blobs.close();
     await this.level?.close();
@@ -341,6 +399,13 @@ class EmbeddedStore implements Store {
     if (value.length < 5 || crc32(body) !== value.readUInt32LE(0))
       throw corrupt(this.folder, `A damaged record at ${key}`);
     return packr.unpack(body) as T;
+  }
+
+  private async alone(session: SessionId, work: () => Promise<void>): Promise<void> {
+    const mine = (this.dropping.get(session) ?? Promise.resolve()).then(work);
+    const settled = mine.catch(() => {});
+    this.dropping.set(session, settled);
+    await mine.finally(() => this.dropping.get(session) === settled && this.dropping.delete(session));
   }
 
   /** Puts operations on the disk with the next flush. */

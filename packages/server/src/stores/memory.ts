@@ -1,7 +1,16 @@
 /** Everything in memory: for tests and toys. Nothing outlives the process. */
 
 import { randomBytes } from "node:crypto";
-import { type Entry, isControl, lastOffset, type Offset, RostrumError, type SessionId, span } from "@rostrum/protocol";
+import {
+  documentIn,
+  type Entry,
+  isControl,
+  lastOffset,
+  type Offset,
+  RostrumError,
+  type SessionId,
+  span,
+} from "@rostrum/protocol";
 import { memoryBlobs } from "../blobs/memory.ts";
 import type { Snapshot, Store } from "../store.ts";
 import { Followers, movedTo } from "./log.ts";
@@ -85,7 +94,17 @@ export const memoryStore = (): Store => {
       const log = logs.get(session);
       if (log === undefined) return;
       log.entries = log.entries.slice(indexAfter(log, below - 1));
-      log.first = log.entries[0]?.offset ?? log.head + 1;
+      // Above the line there may be nothing because it was thinned: the log reaches back to the line all the same.
+      log.first = Math.max(log.first, Math.min(below, log.entries[0]?.offset ?? log.head + 1, log.head + 1));
+    },
+    thin: async (session, upTo) => {
+      check();
+      const log = logs.get(session);
+      if (log === undefined) return;
+      const end = Math.min(indexAfter(log, upTo), log.entries.length - 1);
+      const kept = log.entries.slice(0, end).filter((entry) => documentIn(entry) === undefined);
+      // One copy at most, and none if there was nothing to drop.
+      if (kept.length < end) log.entries = [...kept, ...log.entries.slice(end)];
     },
     follow: (session, on) => followers.add(session, on),
     delete: async (session) => {

@@ -5,6 +5,7 @@ import {
   defaultConfig,
   defaultLimits,
   documentEvent,
+  documentIn,
   type Entry,
   features,
   type Item,
@@ -40,6 +41,8 @@ export class Disk {
   readonly versions: Map<string, Map<Offset, DocumentVersion>> = new Map();
   /** The document store fails. */
   broken = false;
+  /** What is to be thinned stays. */
+  lazy = false;
 
   get head(): Offset {
     const last = this.log.at(-1);
@@ -57,7 +60,11 @@ export class Disk {
     const { control, head } = this;
     this.log = this.log.filter((entry) => lastOffset(entry) >= below);
     this.trimmed = control;
-    this.first = this.log[0]?.offset ?? head + 1;
+    this.first = Math.max(this.first, Math.min(below, this.log[0]?.offset ?? head + 1));
+  }
+
+  thin(upTo: Offset): void {
+    this.log = this.log.filter((entry) => documentIn(entry) === undefined || lastOffset(entry) > upTo);
   }
 
   versionsOf(document: string): readonly Offset[] {
@@ -68,6 +75,9 @@ export class Disk {
 export interface Fixture {
   readonly config?: Partial<SessionConfig>;
   readonly retention?: number;
+  /** Updates that the log keeps at its end; absent: the store drops nothing out of the middle. */
+  readonly updates?: number;
+  readonly updateBytes?: number;
   readonly snapshotEvery?: number;
   readonly load?: (document: string) => Uint8Array | RostrumError | undefined;
 }
@@ -91,7 +101,7 @@ export class Server {
 
   constructor(
     readonly disk: Disk = new Disk(),
-    { config = {}, retention = 1e6, snapshotEvery = 1e6, load }: Fixture = {},
+    { config = {}, retention = 1e6, snapshotEvery = 1e6, updates = -1, updateBytes = 1e9, load }: Fixture = {},
   ) {
     const later = (run: () => void): void => void this.waiting.push(run);
     this.host = new Host<string>(
@@ -99,7 +109,7 @@ export class Server {
         session,
         node: "n",
         config: { ...defaultConfig, ...config },
-        retention: { count: retention, bytes: 1e12, age: 1e12 },
+        retention: { count: retention, bytes: 1e12, age: 1e12, updates, updateBytes },
         snapshotEvery,
         flicker: 0,
       },
@@ -131,6 +141,15 @@ export class Server {
           done(undefined);
         },
         trim: (below) => disk.trim(below),
+        ...(updates < 0
+          ? {}
+          : {
+              thin: (upTo: Offset, done: (isDone: boolean) => void) =>
+                later(() => {
+                  if (!disk.lazy) disk.thin(upTo);
+                  done(!disk.lazy);
+                }),
+            }),
         defer: later,
         alarm: (at) => (this.alarm = at),
         alive: () => true,
