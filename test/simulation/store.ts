@@ -3,6 +3,7 @@
 import { type Entry, isControl, lastOffset, type Offset, RostrumError, span } from "@rostrum/protocol";
 import type { Appended, Condition, Loaded, Snapshot } from "@rostrum/server";
 import type { Scheduler } from "@rostrum/testing";
+import { type KeptDocument, SimDocuments } from "./document-store.ts";
 import type { Sabotage } from "./sabotage.ts";
 
 type Done<T> = (result: T | RostrumError) => void;
@@ -14,6 +15,7 @@ export interface Copy {
   readonly snapshot: Snapshot | undefined;
   readonly head: Offset;
   readonly control: Offset;
+  readonly documents: ReadonlyMap<string, KeptDocument>;
 }
 
 /** A log that was lost: everything of it, and how much of it the one that took its place has. */
@@ -30,6 +32,9 @@ export class SimStore {
   readonly lost: LostLog[] = [];
   /** Told of everything that is stored, in the moment in which it is. */
   placed: (entry: Entry) => void = () => {};
+  /** The log was cut. */
+  trimmed: () => void = () => {};
+  readonly documents: SimDocuments;
   first: Offset = 1;
   snapshot: Snapshot | undefined;
   head: Offset = 0;
@@ -45,7 +50,9 @@ export class SimStore {
   constructor(
     private readonly scheduler: Scheduler,
     private readonly sabotage: Sabotage,
-  ) {}
+  ) {
+    this.documents = new SimDocuments(scheduler, this);
+  }
 
   get life(): number {
     return this.lost.length + 1;
@@ -53,7 +60,7 @@ export class SimStore {
 
   copy(): Copy {
     const { truth, first, snapshot, head, control } = this;
-    return { entries: truth.length, first, snapshot, head, control };
+    return { entries: truth.length, first, snapshot, head, control, documents: this.documents.copy() };
   }
 
   /** The disk is lost, and what was copied takes its place. Nobody may be at work on it. */
@@ -64,10 +71,11 @@ export class SimStore {
     this.snapshot = copy.snapshot;
     this.head = copy.head;
     this.control = copy.control;
+    this.documents.restore(copy.documents);
     this.followers.clear();
   }
 
-  private get delay(): number {
+  get delay(): number {
     return this.slow ? this.scheduler.between(50, 800) : this.scheduler.between(0, 6);
   }
 
@@ -181,6 +189,7 @@ export class SimStore {
     // Whole entries only, as a real store does it.
     const entry = this.since(line - 1)[0];
     this.first = Math.max(this.first, Math.min(line, entry?.offset ?? line));
+    this.trimmed();
   }
 
   follow(on: (entries: readonly Entry[]) => void): () => void {
