@@ -16,6 +16,8 @@ export {
   documentEvent,
   documentIn,
   documentOf,
+  isUpdate,
+  newDocument,
   type UpdateItem,
 } from "./documents/document.ts";
 export { commandsAsText, entriesAsText, entriesFromText } from "./documents/text.ts";

@@ -8,17 +8,17 @@ import {
   type ClosedFrame,
   type Cursor,
   defaultHistory,
-  type EntriesFrame,
+  documentIn,
   type Entry,
   forkOf,
   type History,
   hasPrivateParts,
   isPublic,
-  isVisible,
   type Left,
   lastOffset,
   lastShared,
   type MemberId,
+  may,
   type Offset,
   type Outcome,
   type Refusal,
@@ -35,6 +35,9 @@ import {
   toView,
   toWire,
 } from "@rostrum/protocol";
+import { Followers } from "./audience/followers.ts";
+import { Recent } from "./audience/recent.ts";
+import { bySight, sees } from "./audience/sight.ts";
 
 /** A connection that wants in, once the app has said who it is. */
 export interface Arrival<C> {
@@ -43,6 +46,8 @@ export interface Arrival<C> {
   /** Present if the token is genuine: the member and the incarnation it is bound to. */
   readonly resume: { readonly member: MemberId; readonly incarnation: number } | undefined;
   readonly cursor: Cursor | undefined;
+  /** Documents that the connection follows from the beginning. */
+  readonly documents?: readonly string[];
   readonly history: History | undefined;
   /** Answers whether the connection is still there. */
   readonly accepted: (member: MemberId) => boolean;
@@ -73,6 +78,8 @@ interface Listener<C> {
   readonly connection: C;
   readonly member: MemberId;
   readonly incarnation: number;
+  /** What it follows. */
+  readonly documents: Set<string>;
   /** Told up to here, if that is further than everybody was. */
   sent: Offset;
   processed: Offset;
@@ -80,8 +87,6 @@ interface Listener<C> {
   mode: "live" | "paging" | "stalled";
 }
 
-/** How many offsets of the log are kept at hand for those who come back. */
-const cacheOffsets = 4_000;
 const pageOffsets = 1_000;
 /**
  * While several members speak at once, what they say is gathered for this long: each broadcast costs the same, whatever is
@@ -100,9 +105,8 @@ export class Audience<C> {
   private readonly byMember = new Map<MemberId, Listener<C>>();
   /** Incarnations that were confirmed by a first frame: from then on an older token is no longer good. */
   private readonly confirmed = new Map<MemberId, number>();
-  private cache: Entry[] = [];
-  /** The cache holds everything after this. */
-  private cacheAfter: Offset = 0;
+  private readonly log = new Recent();
+  private readonly followers = new Followers<Listener<C>>();
   private head: Offset = 0;
   /** Everybody live has been told up to here. */
   private told: Offset = 0;
@@ -125,7 +129,8 @@ export class Audience<C> {
 
   begin(first: Offset, head: Offset): void {
     this.first = first;
-    this.head = this.told = this.cacheAfter = head;
+    this.head = this.told = head;
+    this.log.begin(head);
   }
 
   trimmed(below: Offset): void {
@@ -151,6 +156,52 @@ export class Audience<C> {
 
   connectionsOf(members: readonly MemberId[]): readonly C[] {
     return members.flatMap((member) => this.byMember.get(member)?.connection ?? []);
+  }
+
+  /** What is at hand of the log behind an offset. */
+  recent(after: Offset): readonly Entry[] | undefined {
+    return this.log.since(after);
+  }
+
+  rolesOf(connection: C, { members }: SessionState): readonly string[] | undefined {
+    const listener = this.listeners.get(connection);
+    return listener === undefined ? undefined : (members.get(listener.member)?.roles ?? []);
+  }
+
+  /** How many documents the connection follows. */
+  followed(connection: C): number {
+    return this.listeners.get(connection)?.documents.size ?? 0;
+  }
+
+  follow(connection: C, document: string): void {
+    const listener = this.listeners.get(connection);
+    if (listener !== undefined) this.followers.follow(listener, document);
+  }
+
+  unfollow(connection: C, document: string): void {
+    const listener = this.listeners.get(connection);
+    if (listener !== undefined) this.followers.unfollow(listener, document);
+  }
+
+  /** Others may read now: who may no longer follows no longer. */
+  private readAnew({ config, members }: SessionState): void {
+    for (const listener of this.listeners.values()) {
+      const roles = members.get(listener.member)?.roles ?? [];
+      for (const document of [...listener.documents])
+        if (!may(config, roles, "read", document)) this.followers.unfollow(listener, document);
+    }
+  }
+
+  /** One frame to who follows a document and is live, but for its sender; `to`: of those, only these members. */
+  tellFollowers(document: string, frame: ServerFrame, sender?: C, to?: readonly MemberId[]): void {
+    const followers = this.followers.of(document);
+    if (to === undefined && followers.size === this.listeners.size)
+      return this.effects.broadcast(frame, sender === undefined ? [] : [sender]);
+    const connections: C[] = [];
+    for (const { connection, member, mode } of followers) {
+      if (mode === "live" && connection !== sender && (to?.includes(member) ?? true)) connections.push(connection);
+    }
+    this.effects.send(connections, frame);
   }
 
   all(): readonly C[] {
@@ -179,6 +230,7 @@ export class Audience<C> {
       connection,
       member,
       incarnation,
+      documents: new Set(),
       sent: start,
       processed: cursor?.offset ?? start,
       mode: "paging",
@@ -186,6 +238,9 @@ export class Audience<C> {
     if (listener.processed > start) listener.processed = start;
     this.supersede(member, incarnation);
     this.listeners.set(connection, listener);
+    const roles = state.members.get(member)?.roles ?? [];
+    for (const document of arrival.documents ?? [])
+      if (may(state.config, roles, "read", document)) this.followers.follow(listener, document);
     this.byMember.set(member, listener);
     this.effects.send([connection], opened);
     this.arrivals.push({ listener, view: outcome.kind !== "resumed" });
@@ -229,20 +284,7 @@ export class Audience<C> {
     }
     const most = "last" in offered ? offered.last : Infinity;
     const last = "last" in asked ? Math.min(asked.last, most) : Math.min(most, defaultHistory.last);
-    return Math.max(lowest, this.lastMessages(last, head));
-  }
-
-  /** Where the last `count` messages begin, as far as they are at hand. */
-  private lastMessages(count: number, head: Offset): Offset {
-    let left = count;
-    for (let index = this.cache.length - 1; index >= 0 && left > 0; index -= 1) {
-      const entry = this.cache[index];
-      if (entry?.type === "messages") {
-        left -= entry.items.length;
-        if (left <= 0) return entry.offset - 1 - Math.min(0, left);
-      }
-    }
-    return left > 0 ? Math.max(0, this.cacheAfter - left) : head;
+    return Math.max(lowest, this.log.lastMessages(last, head));
   }
 
   /** A newer incarnation was taken up, here or on another node: the older connection has nothing to say any more. */
@@ -291,6 +333,7 @@ export class Audience<C> {
     const listener = this.listeners.get(connection);
     if (listener === undefined) return undefined;
     this.listeners.delete(connection);
+    this.followers.forget(listener);
     if (this.byMember.get(listener.member) === listener) this.byMember.delete(listener.member);
     if (listener.mode === "live") this.effects.live(connection, false);
     return listener;
@@ -316,9 +359,9 @@ export class Audience<C> {
     const listener = this.listeners.get(connection);
     if (listener === undefined) return;
     const after = Math.max(listener.sent, this.told);
-    const page = listener.mode === "live" && after < this.head ? this.cached(after) : undefined;
+    const page = listener.mode === "live" && after < this.head ? this.log.since(after) : undefined;
     if (page !== undefined) {
-      const entries = page.filter((entry) => isVisible(entry, listener.member));
+      const entries = page.filter((entry) => sees(listener, entry));
       this.effects.send([connection], { type: "entries", session: this.session, after, upTo: this.head, entries });
       listener.sent = this.head;
     }
@@ -333,9 +376,9 @@ export class Audience<C> {
 
   /** New entries are in the log. */
   extend(entries: readonly Entry[], state: SessionState): void {
-    for (const entry of entries) this.cache.push(redact(entry));
     this.head = state.head;
-    if (this.cache.length > 2 * cacheOffsets || this.head - this.cacheAfter > 4 * cacheOffsets) this.prune();
+    this.log.extend(entries, this.head, this.told);
+    if (entries.some(({ type }) => type === "configured")) this.readAnew(state);
     if (this.listeners.size === 0) {
       this.told = this.head;
       return;
@@ -372,29 +415,6 @@ export class Audience<C> {
     return size < 200 || !entries.every((entry) => "floor" in entry) ? 0 : Math.min(gather, size / 100);
   }
 
-  private prune(): void {
-    const floor = Math.min(this.told, this.head - cacheOffsets);
-    let cut = 0;
-    while (cut < this.cache.length && lastOffset(this.cache[cut] as Entry) <= floor) cut += 1;
-    const last = this.cache[cut - 1];
-    if (last === undefined) return;
-    this.cacheAfter = lastOffset(last);
-    this.cache = this.cache.slice(cut);
-  }
-
-  /** The cached entries after an offset; `undefined` if the cache does not reach back that far. */
-  private cached(after: Offset): readonly Entry[] | undefined {
-    if (after < this.cacheAfter) return undefined;
-    let low = 0;
-    let high = this.cache.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (lastOffset(this.cache[middle] as Entry) > after) high = middle;
-      else low = middle + 1;
-    }
-    return this.cache.slice(low);
-  }
-
   /** Tells everybody what is new, then those who just came what they missed. */
   flush(state: SessionState): void {
     if (this.told < this.head && this.listeners.size > 0) {
@@ -417,11 +437,14 @@ export class Audience<C> {
 
   private tell(): void {
     this.due = Infinity;
-    const page = this.cached(this.told) ?? [];
-    const shared = page.filter(isPublic);
+    const page = this.log.since(this.told) ?? [];
+    const partial = this.followers.notOfAll(page, this.listeners.size);
+    const shared = page.filter(
+      (entry) => isPublic(entry) && (partial.size === 0 || !partial.has(documentIn(entry) ?? "")),
+    );
     const [first] = shared;
-    const ahead = this.tellPrivately(page);
-    const nothingShared = shared.length === 0 && ahead.length > 0;
+    const ahead = this.tellSome(page, partial);
+    const nothingShared = shared.length === 0 && (ahead.length > 0 || partial.size > 0);
     if (nothingShared && this.head - this.told < pageOffsets) {
       // Only some were concerned. The others are told how far they are with the next thing that concerns them.
       return;
@@ -452,36 +475,45 @@ export class Audience<C> {
     this.checkCredit();
   }
 
-  /** Entries that not everybody may see go to each member concerned, with all that lies between. */
-  private tellPrivately(page: readonly Entry[]): C[] {
+  /** Entries that not everybody is told of go to those concerned, with all that lies between; `partial`: documents not followed by all. */
+  private tellSome(page: readonly Entry[], partial: ReadonlySet<string>): C[] {
     const concerned = new Set<Listener<C>>();
     for (const entry of page) {
-      const audience = audienceOf(entry);
+      const document = documentIn(entry);
+      if (document !== undefined) {
+        if (!partial.has(document)) continue;
+        for (const listener of this.followers.of(document)) if (listener.mode === "live") concerned.add(listener);
+      }
+      const audience =
+        document === undefined
+          ? audienceOf(entry)
+          : entry.type === "messages" && entry.by !== null
+            ? [entry.by]
+            : "none";
       if (audience === "all" || audience === "none") continue;
       for (const member of audience) {
         const listener = this.byMember.get(member);
         if (listener?.mode === "live") concerned.add(listener);
       }
     }
-    const ahead: C[] = [];
+    const standing = new Map<Offset, Listener<C>[]>();
     for (const listener of concerned) {
       const after = Math.max(listener.sent, this.told);
-      if (after < this.head) {
-        const entries = page.filter((entry) => lastOffset(entry) > after && isVisible(entry, listener.member));
-        if (entries.length > 0) {
-          this.effects.send([listener.connection], {
-            type: "entries",
-            session: this.session,
-            after,
-            upTo: this.head,
-            entries,
-          });
-          listener.sent = this.head;
-        }
-      }
-      if (listener.sent === this.head) ahead.push(listener.connection);
+      const group = standing.get(after);
+      if (after === this.head) continue;
+      if (group === undefined) standing.set(after, [listener]);
+      else group.push(listener);
     }
-    return ahead;
+    for (const [after, group] of standing) {
+      const news = page.filter((entry) => lastOffset(entry) > after);
+      for (const { viewers, entries } of bySight(group, news)) {
+        if (entries.length === 0) continue;
+        const to = viewers.map(({ connection }) => connection);
+        this.effects.send(to, { type: "entries", session: this.session, after, upTo: this.head, entries });
+        for (const listener of viewers) listener.sent = this.head;
+      }
+    }
+    return [...concerned].flatMap(({ sent, connection }) => (sent === this.head ? [connection] : []));
   }
 
   private receive(state: SessionState): void {
@@ -507,9 +539,13 @@ export class Audience<C> {
       else group.push(listener);
     }
     for (const [after, group] of groups) {
-      const cached = this.cached(after);
+      const cached = this.log.since(after);
       // What is hidden from members costs nothing, however many offsets it takes.
-      const weight = cached?.reduce((sum, entry) => sum + (isPublic(entry) ? span(entry) : 0), 0) ?? Infinity;
+      const weigh = (entry: Entry): number =>
+        isPublic(entry) && (documentIn(entry) === undefined || group.some((each) => sees(each, entry)))
+          ? span(entry)
+          : 0;
+      const weight = cached?.reduce((sum, entry) => sum + weigh(entry), 0) ?? Infinity;
       const entries = weight <= pageOffsets ? cached : undefined;
       if (entries === undefined) for (const listener of group) this.page(listener);
       else this.deliver(group, after, entries, this.head);
@@ -518,22 +554,11 @@ export class Audience<C> {
 
   /** Gives a page to listeners who stand at `after`, and makes them live if it brought them up to the head. */
   private deliver(group: readonly Listener<C>[], after: Offset, entries: readonly Entry[], upTo: Offset): void {
-    const frame = (visible: readonly Entry[]): EntriesFrame => ({
-      type: "entries",
-      session: this.session,
-      after,
-      upTo,
-      entries: visible,
-    });
-    const secret = entries.filter((entry) => Array.isArray(audienceOf(entry)));
-    const shared: C[] = [];
-    for (const listener of group) {
-      if (secret.some((entry) => isVisible(entry, listener.member))) {
-        this.effects.send([listener.connection], frame(entries.filter((entry) => isVisible(entry, listener.member))));
-      } else shared.push(listener.connection);
-      listener.sent = upTo;
+    for (const { viewers, entries: seen } of bySight(group, entries)) {
+      const to = viewers.map(({ connection }) => connection);
+      this.effects.send(to, { type: "entries", session: this.session, after, upTo, entries: seen });
     }
-    if (shared.length > 0) this.effects.send(shared, frame(entries.filter(isPublic)));
+    for (const listener of group) listener.sent = upTo;
     for (const listener of group) this.proceed(listener);
   }
 

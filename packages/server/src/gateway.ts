@@ -70,7 +70,9 @@ export class Gateway {
     const connect = (socket: Socket): void => this.accept(socket);
     nsp.on("connection", connect);
     this.offered = features.filter(
-      (feature) => feature !== "documents" && (feature !== "transfers" || settings.blobs !== undefined),
+      (feature) =>
+        (feature !== "documents" || settings.documents !== undefined) &&
+        (feature !== "transfers" || settings.blobs !== undefined),
     );
     this.undo = () => void nsp.off("connection", connect);
     for (const socket of nsp.sockets.values()) this.accept(socket);
@@ -209,8 +211,11 @@ export class Gateway {
         void this.renew(place, places, frame.auth);
         return;
       case "document-open":
+        if (this.settings.documents === undefined) this.refuseDocument(socket, frame);
+        else place.host.openDocument(place, frame);
+        return;
       case "document-close":
-        if (frame.type === "document-open") this.refuseDocument(socket, frame);
+        place.host.closeDocument(place, frame.document);
         return;
       case "detach":
         places.delete(frame.session);
@@ -355,6 +360,7 @@ export class Gateway {
       },
       resume: token === undefined || genuine === undefined ? undefined : { member: token.member, incarnation: genuine },
       cursor: frame.cursor,
+      ...(frame.documents === undefined ? {} : { documents: frame.documents }),
       history: frame.history,
       accepted: (member) => {
         place.member = member;

@@ -2,6 +2,7 @@
 
 import {
   type Activity,
+  documentEvent,
   type Floor,
   type FloorChange,
   floorOf,
@@ -23,8 +24,10 @@ import {
   type Time,
   toPayload,
 } from "@rostrum/protocol";
-import type { Result } from "./host.ts";
+import type { DocumentContent, ReadOptions } from "./documents/documents.ts";
+import type { Host, Result } from "./host.ts";
 import { type Hosts, noBlobs } from "./hosts.ts";
+import type { Seat } from "./seat.ts";
 import type { TransferListener } from "./transfers/depot.ts";
 
 /** Where something was stored. */
@@ -93,6 +96,34 @@ export interface SyncModeration {
   /** Takes nothing back; the next point gets this serial, and nothing goes back behind here. */
   set(serial: Serial, reason?: string): Promise<Stored>;
 }
+
+/** What the session's state tells of a document. */
+export interface DocumentInfo {
+  readonly name: string;
+  /** Where its content was begun. */
+  readonly lineage: Offset;
+  /** The last entry that changed it. */
+  readonly last: Offset;
+  /** Updates, and their bytes, that the store's record has not yet: at most. */
+  readonly updates: number;
+  readonly bytes: number;
+}
+
+/** An update that the server made. */
+export interface ServerUpdate {
+  /** A number that no other copy of the document has; see `UpdateItem`. */
+  readonly replica: number;
+  readonly n: number;
+  readonly lineage: Offset;
+  readonly update: Uint8Array;
+}
+
+const noDocuments = (): RostrumError =>
+  new RostrumError(
+    "FEATURE_MISSING",
+    "The server keeps no documents. Give attachSessions the documents option, and a store that has room for them.",
+    { feature: "documents" },
+  );
 
 export class SessionHandle {
   constructor(
@@ -273,6 +304,59 @@ export class SessionHandle {
         hosts.transferListeners.delete(own);
       };
     });
+  }
+
+  /** The session's documents, without their content. @throws RostrumError FEATURE_MISSING */
+  async documents(): Promise<readonly DocumentInfo[]> {
+    await this.withDocuments();
+    return [...(await this.state()).documents].map(([name, { lineage, last, updates, bytes }]) => ({
+      name,
+      lineage,
+      last,
+      updates,
+      bytes,
+    }));
+  }
+
+  /**
+   * What a document holds, as updates; `readDoc` of `@rostrum/yjs/server` makes a document of it.
+   * @throws RostrumError DOCUMENT_UNKNOWN, SYNC_UNKNOWN, FEATURE_MISSING; SERVER_BUSY, STORE_FAILED: read again
+   */
+  async readDocument(name: string, options: ReadOptions = {}): Promise<DocumentContent> {
+    const host = await this.withDocuments();
+    await this.state();
+    return new Promise((resolve, reject) => {
+      const { documents } = host();
+      if (documents === undefined) return reject(noDocuments());
+      documents.read(name, options, (content) =>
+        content instanceof RostrumError ? reject(content) : resolve(content),
+      );
+    });
+  }
+
+  /**
+   * Stores an update of the server's own; `editDoc` of `@rostrum/yjs/server` makes one.
+   * @throws RostrumError DOCUMENT_FULL, DOCUMENT_GAP, DOCUMENT_INVALID, DOCUMENT_LIMIT, DOCUMENT_RESTORED, FEATURE_MISSING
+   */
+  async updateDocument(name: string, { replica, n, lineage, update }: ServerUpdate): Promise<Stored> {
+    await this.withDocuments();
+    return this.stored({ type: "messages", items: [[documentEvent(name), replica, n, lineage, update]] });
+  }
+
+  /**
+   * Lets a document begin anew with the state that it, or `from`, had at a sync point (its offset).
+   * @throws RostrumError DOCUMENT_UNKNOWN, SYNC_UNKNOWN, DOCUMENT_LIMIT, FEATURE_MISSING
+   */
+  async restoreDocument(name: string, point: Offset, from?: string): Promise<Stored> {
+    await this.withDocuments();
+    return this.stored({ type: "document-restore", document: name, point, ...(from === undefined ? {} : { from }) });
+  }
+
+  /** The session's host, whichever it is by then. */
+  private async withDocuments(): Promise<() => Host<Seat>> {
+    const hosts = await this.hosts();
+    if (hosts.library === undefined) throw noDocuments();
+    return () => hosts.get(this.id);
   }
 
   /** Puts a member out. It may come back as a new one unless `authenticate` says no. */

@@ -8,6 +8,7 @@
 import {
   beginDeciding,
   type Deciding,
+  type DocumentOpenFrame,
   deadlines,
   decided,
   decideInto,
@@ -38,6 +39,10 @@ import {
   type Unreadable,
 } from "@rostrum/protocol";
 import { type Arrival, Audience, type AudienceEffects } from "./audience.ts";
+import { Documents, type DocumentsHost } from "./documents/documents.ts";
+import type { DocumentEffects } from "./documents/effects.ts";
+import { Openings } from "./documents/openings.ts";
+import type { Done } from "./documents/task.ts";
 import { LeaseWatch } from "./lease-watch.ts";
 import { type Retention, trimLine } from "./retention.ts";
 import type { Appended, Condition, Loaded, Mark, Snapshot } from "./store.ts";
@@ -68,6 +73,8 @@ export interface HostEffects<C> extends AudienceEffects<C> {
   stored(entries: readonly Entry[], state: SessionState): void;
   /** The host has failed and must be thrown away; the next one loads anew. */
   failed(error: RostrumError): void;
+  /** Absent: sessions have no documents. */
+  readonly documents?: DocumentEffects<C>;
 }
 
 export interface HostOptions {
@@ -109,6 +116,12 @@ const hostFailed = (): RostrumError =>
 const overtaken = (): RostrumError =>
   new RostrumError("SERVER_BUSY", "The session went on elsewhere faster than this server followed; it is loaded anew.");
 
+const awareness = "@aware/";
+
+/** The document that a volatile event is about, and whose followers alone get it. */
+const awarenessOf = (event: string): string | undefined =>
+  event.startsWith(awareness) ? event.slice(awareness.length) : undefined;
+
 const errorOf = (result: Result | RostrumError): RostrumError | undefined =>
   result instanceof RostrumError ? result : result.refusals[0]?.error;
 
@@ -137,6 +150,11 @@ export class Host<C> {
   /** Members of ours that lost their connection, and when. Told to the others only after the flicker. */
   private readonly absent = new Map<MemberId, Absence>();
   private readonly leases: LeaseWatch;
+  /** Absent: the session has no documents. */
+  readonly documents: Documents<C> | undefined;
+  private readonly openings: Openings<C> | undefined;
+  /** Commands that wait for a document's head, and what their members said after them. */
+  private held: Work[] = [];
 
   constructor(
     private readonly options: HostOptions,
@@ -146,6 +164,21 @@ export class Host<C> {
     this.epoch = effects.newBirth();
     this.audience = new Audience(options.session, effects);
     this.leases = new LeaseWatch(effects);
+    if (effects.documents !== undefined) {
+      this.documents = new Documents(this.forDocuments(), effects.documents);
+      this.openings = new Openings(
+        options.session,
+        this.documents,
+        {
+          rolesOf: (connection) => this.audience.rolesOf(connection, this.state),
+          follow: (connection, document) => this.audience.follow(connection, document),
+          followed: (connection) => this.audience.followed(connection),
+          send: (connection, frame) => effects.send([connection], frame),
+          chunkBytes: (connection) => effects.terms(connection).limits.chunkBytes,
+        },
+        () => this.audience.first,
+      );
+    }
     effects.load((loaded) => {
       if (loaded instanceof RostrumError) this.fail(loaded);
       else this.restore(loaded);
@@ -165,7 +198,10 @@ export class Host<C> {
       this.audience.size === 0 &&
       this.absent.size === 0 &&
       this.leases.wait() === Infinity &&
-      !this.saving
+      !this.saving &&
+      this.held.length === 0 &&
+      (this.documents?.resting ?? true) &&
+      (this.openings?.resting ?? true)
     );
   }
 
@@ -316,6 +352,57 @@ export class Host<C> {
   private readonly renewals = new Map<C, number>();
   private renewing = false;
 
+  /** Opens a document for an attached member, or answers why not. */
+  openDocument(connection: C, frame: DocumentOpenFrame): void {
+    if (this.phase === "failed" || this.audience.memberOf(connection) === undefined) return;
+    this.openings?.open(connection, frame);
+  }
+
+  closeDocument(connection: C, document: string): void {
+    this.audience.unfollow(connection, document);
+  }
+
+  private forDocuments(): DocumentsHost {
+    const answering = (done: Done<void>) => (result: Result | RostrumError) =>
+      done(result instanceof RostrumError ? result : result.refusals[0]?.error);
+    const host = this;
+    return {
+      get state() {
+        return host.state;
+      },
+      now: () => this.effects.now(),
+      read: (after, limit, done) => {
+        const recent = this.audience.recent(after);
+        if (recent === undefined) this.effects.read(after, limit, done);
+        else done(recent);
+      },
+      announce: (document, saved, done) =>
+        this.submit({ from: null, command: { type: "document-saved", document, ...saved } }, answering(done)),
+      store: (item, done) => this.submit({ from: null, command: { type: "messages", items: [item] } }, answering(done)),
+      ready: () => {
+        this.queue = [...this.held.splice(0), ...this.queue];
+        if (this.phase === "idle" && this.queue.length > 0) this.plan();
+      },
+      failed: (error) => this.fail(error),
+      alarm: () => this.setAlarm(),
+    };
+  }
+
+  /** What may be decided now. Whose update waits for its document waits with all that it said after it; others go on. */
+  private takeQueue(): readonly Work[] {
+    const { documents, queue } = this;
+    this.queue = [];
+    if (documents === undefined) return queue;
+    const waiting = new Set(this.held.map(({ envelope }) => envelope.from?.member));
+    return queue.filter((work) => {
+      const { from, command } = work.envelope;
+      if ((from === null || !waiting.has(from.member)) && documents.isReady(command)) return true;
+      this.held.push(work);
+      if (from !== null) waiting.add(from.member);
+      return false;
+    });
+  }
+
   /** Passes on what is not logged: at once, to those who are here, or not at all. */
   relay(
     from: MemberId | null,
@@ -329,15 +416,20 @@ export class Host<C> {
     if (from !== null) {
       const roles = members.get(from)?.roles ?? [];
       if (!may(config, roles, "volatile", event)) return;
+      const document = awarenessOf(event);
+      if (document !== undefined && !may(config, roles, "read", document)) return;
       if (guard !== undefined && grantOf(this.state, guard, from) === undefined) return;
     }
     const frame: ServerFrame = { type: "volatile-event", session: this.options.session, from, event, args };
-    if (to === undefined) this.effects.broadcast(frame, sender === undefined ? [] : [sender]);
+    const document = awarenessOf(event);
+    if (document !== undefined) this.audience.tellFollowers(document, frame, sender, to);
+    else if (to === undefined) this.effects.broadcast(frame, sender === undefined ? [] : [sender]);
     else this.effects.send(this.audience.connectionsOf(to), frame);
   }
 
   /** The connection is gone. Its member is expected back; it counts as dropped after the flicker. */
   detach(connection: C): void {
+    this.openings?.gone(connection);
     const left = this.audience.dismiss(connection);
     if (left !== undefined) this.miss(left.member, left.incarnation, this.effects.now());
   }
@@ -370,6 +462,7 @@ export class Host<C> {
       const { floor, fence, from } = lease;
       this.submit({ from: null, command: { type: "lapse", floor, fence, from } });
     }
+    if (this.documents !== undefined && this.documents.next <= now) this.documents.tick();
     this.setAlarm();
   }
 
@@ -385,7 +478,7 @@ export class Host<C> {
   }
 
   private setAlarm(): void {
-    let at = this.deadline;
+    let at = Math.min(this.deadline, this.documents?.next ?? Infinity);
     for (const { since } of this.absent.values()) at = Math.min(at, since + this.options.flicker);
     // Two clocks do not run alike: a wait of a fraction could be one of many.
     this.effects.alarm(Math.min(at, this.effects.now() + Math.ceil(this.leases.wait())));
@@ -439,6 +532,7 @@ export class Host<C> {
     this.phase = "idle";
     this.effects.loaded(this.state);
     this.nodesChanged();
+    this.documents?.beginAnew();
     for (const arrival of this.waiting.splice(0)) {
       // The birth of a new log is known only when its first entry is stored.
       if (this.state.head === 0) this.submit({ from: null, command: { type: "tick" } }, () => this.attach(arrival));
@@ -489,10 +583,9 @@ export class Host<C> {
 
   private decide(): void {
     if (this.phase !== "deferred") return;
-    const batch = this.queue;
-    this.queue = [];
+    const batch = this.takeQueue();
     this.lastBatch = batch.length;
-    const deciding = beginDeciding(this.state, this.effects.now());
+    const deciding = beginDeciding(this.state, this.effects.now(), this.documents?.begin());
     if (!this.begun) decideInto(deciding, { from: null, command: { type: "begin-epoch", epoch: this.epoch } });
     const nothing = deciding.entries.length;
     let results: readonly Result[];
@@ -539,7 +632,8 @@ export class Host<C> {
         return this.fail(appended);
       }
       if (!appended.ok) {
-        this.queue = [...batch, ...this.queue];
+        // What is held back was said after it.
+        this.queue = [...batch, ...this.held.splice(0), ...this.queue];
         return this.catchUp(() => (this.state.head === head ? this.fail(overtaken()) : this.resume()));
       }
       this.begun = true;
@@ -574,7 +668,8 @@ export class Host<C> {
 
   /** These entries are in the log: make them ours and tell everybody. */
   private advance(entries: readonly Entry[], state: SessionState): void {
-    const { control } = this.state;
+    const before = this.state;
+    const { control } = before;
     this.state = state;
     if (state.control !== control) {
       this.lookAhead();
@@ -584,6 +679,8 @@ export class Host<C> {
         if (entry.type === "resumed") this.audience.supersede(entry.member, entry.incarnation);
     }
     this.audience.extend(entries, state);
+    // While loading nothing is known of any document yet.
+    if (this.phase !== "loading") this.documents?.advance(entries, before, state);
     // What is read while loading was stored, and told, in an earlier life of the host.
     if (this.phase !== "loading") this.effects.stored(entries, state);
     // A confirmed major point is what members may go back to: it has to outlive the log before it.
@@ -624,7 +721,8 @@ export class Host<C> {
   private trimLine(marks: readonly Mark[]): Offset {
     const { retention } = this.options;
     const now = this.effects.now();
-    const line = trimLine(marks, retention, now);
+    const wanted = trimLine(marks, retention, now);
+    const line = this.documents?.keep(wanted) ?? wanted;
     const shared = lastShared(this.state.sync);
     if (shared === undefined || line <= shared.offset + 1) return line;
     const { count, bytes, age } = retention;
@@ -637,7 +735,8 @@ export class Host<C> {
   private fail(error: RostrumError): void {
     if (this.phase === "failed") return;
     this.phase = "failed";
-    for (const work of this.queue.splice(0)) work.answer(error);
+    for (const work of [...this.held.splice(0), ...this.queue.splice(0)]) work.answer(error);
+    this.documents?.stop(error);
     this.effects.alarm(Infinity);
     for (const arrival of this.waiting.splice(0)) arrival.refused(error);
     for (const then of this.onceCurrent.splice(0)) then();

@@ -16,6 +16,7 @@ import {
 } from "@rostrum/protocol";
 import createDebug from "debug";
 import type { Namespace } from "socket.io";
+import { Library } from "./documents/rim.ts";
 import { AutoChair } from "./floors/auto-chair.ts";
 import { type FloorMove, movesAtDeletion, movesIn } from "./floors/moves.ts";
 import { Host, type HostEffects } from "./host.ts";
@@ -65,6 +66,8 @@ export class Hosts {
   private readonly listeners = new Map<SessionId, Set<StoredListener>>();
   /** Absent: there is nowhere to keep bytes. */
   readonly transfers: Transfers | undefined;
+  /** Absent: sessions have no documents. */
+  readonly library: Library | undefined;
   private readonly chair: AutoChair;
   private closed = false;
 
@@ -86,6 +89,8 @@ export class Hosts {
         secret,
         listeners: transferListeners,
       });
+    const { documents } = settings;
+    if (documents !== undefined) this.library = new Library(documents.store, documents.codec);
     this.chair = new AutoChair({
       chairOf: Object.values(chairs).every((chair) => chair === undefined)
         ? undefined
@@ -123,6 +128,7 @@ export class Hosts {
       }),
     );
     await this.transfers?.close(error);
+    await this.library?.close();
     this.running.clear();
   }
 
@@ -242,6 +248,7 @@ export class Hosts {
       },
       token: (member, incarnation) => this.token(host, member, incarnation),
       terms: ({ version, features, limits }) => ({ version, features, limits }),
+      ...(this.library === undefined ? {} : { documents: this.library.effects(session) }),
     };
     const host: Host<Seat> = new Host(
       {

@@ -30,9 +30,10 @@ import {
 } from "@rostrum/protocol";
 import type { Socket } from "socket.io";
 import type { BlobStore } from "./blobs.ts";
+import type { DocumentCodec } from "./documents/codec.ts";
 import type { FloorChair } from "./floors/auto-chair.ts";
 import { defaultRetention, type Retention } from "./retention.ts";
-import type { Store } from "./store.ts";
+import type { DocumentStore, Store } from "./store.ts";
 import { defaultBeside, type Room } from "./transfers/traffic.ts";
 
 /** Who somebody is, as the app sees it. */
@@ -84,7 +85,7 @@ export interface SessionsOptions {
   readonly authenticate?: (context: AuthenticateContext) => Promise<Identity | null> | Identity | null;
   /**
    * Role → permissions: `emit`, `volatile`, `sync` (or `minor`, `major`, `confirm`, `resynchronize`), `activity`, `transfer`,
-   * `end`, `dialog`, `floor` (or `request`, `pass`), `moderate` (or `accept`, `grant`, `deny`, `revoke`, `give`, `take`,
+   * `document` (or `read`, `edit`, `restore`), `end`, `dialog`, `floor` (or `request`, `pass`), `moderate` (or `accept`, `grant`, `deny`, `revoke`, `give`, `take`,
    * `reorder`, `configure`, `priority`, `beneficiary`), `*` for all. With a name or pattern each concerns that alone:
    * `emit:note`, `moderate:mic`, `floor:cell:*`, `transfer:report`.
    */
@@ -99,6 +100,8 @@ export interface SessionsOptions {
   readonly sync?: Partial<Omit<SyncConfig, "points">>;
   /** Limits and times of activities and transfers. */
   readonly activities?: Partial<ActivityConfig>;
+  /** Lets sessions have documents: `yjsDocuments()` of `@rostrum/yjs/server`. Their records lie in the store. */
+  readonly documents?: DocumentCodec;
   /** Milliseconds that a function in a floor's chair may take; default 5,000. */
   readonly chairWithin?: number;
   /** The escape hatch: the last word on a member's command, before it is stored. Answer `true`, or why not. Synchronous. */
@@ -144,6 +147,8 @@ export interface Settings {
   readonly blobs: BlobStore | undefined;
   readonly beside: Room;
   readonly transferBytes: number;
+  /** Absent: sessions have no documents. */
+  readonly documents: { readonly store: DocumentStore; readonly codec: DocumentCodec } | undefined;
   readonly config: SessionConfig;
   readonly limits: Limits;
   readonly rate: number;
@@ -183,9 +188,9 @@ const checkFloors = (config: SessionConfig): void => {
 };
 
 /** What is counted or waited for is a number; what would be done without end at 0, more. */
-const checkNumbers = ({ sync, activities }: SessionConfig, limits: Limits): void => {
+const checkNumbers = ({ sync, activities, documents }: SessionConfig, limits: Limits): void => {
   const positive = new Set(["interval", "confirmWithin", "points", "chunkBytes", "laneBytes"]);
-  for (const [group, values] of Object.entries({ sync, activities, limits })) {
+  for (const [group, values] of Object.entries({ sync, activities, documents, limits })) {
     for (const [name, value] of Object.entries(values)) {
       if (group === "sync" && (name === "major" || name === "exception")) continue;
       if (typeof value !== "number" || !(value >= 0) || (value === 0 && positive.has(name)))
@@ -224,7 +229,10 @@ export const settle = (options: SessionsOptions): Settings => {
     maxMembers: members ?? defaultConfig.maxMembers,
     sync: { ...defaultSync, ...options.sync, ...(syncPoints === undefined ? {} : { points: syncPoints }) },
     activities: { ...defaultActivities, ...options.activities },
-    documents: defaultDocuments,
+    documents: {
+      most: options.documents?.most ?? defaultDocuments.most,
+      bytes: options.documents?.bytes ?? defaultDocuments.bytes,
+    },
     maxFloors: maxFloors ?? defaultConfig.maxFloors,
     memberGrace: options.memberGrace ?? defaultConfig.memberGrace,
     forgetAfter: options.forgetAfter ?? defaultConfig.forgetAfter,
@@ -239,6 +247,10 @@ export const settle = (options: SessionsOptions): Settings => {
     blobs: options.blobs ?? options.store.blobs,
     beside: { ...defaultBeside, ...options.transferBeside },
     transferBytes,
+    documents:
+      options.documents === undefined || options.store.documents === undefined
+        ? undefined
+        : { store: options.store.documents, codec: options.documents },
     config,
     chairs,
     chairWithin: options.chairWithin ?? 5_000,

@@ -49,6 +49,9 @@ export interface Store {
   /** What lies beside the logs. Closed with the store. Absent: sessions have no blobs. */
   readonly blobs?: BlobStore;
 
+  /** Records of documents. Absent: sessions have no documents. */
+  readonly documents?: DocumentStore;
+
   /** Kept for the store's life, at least 32 random bytes: what resume tokens are signed with. */
   secret(): Promise<Uint8Array>;
 
@@ -82,4 +85,62 @@ export interface Store {
 
   /** Flushes and lets go. Everything after is rejected with STORE_FAILED. */
   close(): Promise<void>;
+}
+
+/** Who wrote how much of a document: a replica, its user, and what its next update has to begin with. */
+export interface DocumentWriter {
+  readonly replica: number;
+  /** `""`: the server. `null`: it came with what was restored, and nobody goes on with it. */
+  readonly user: string | null;
+  readonly clock: number;
+  readonly n: number;
+}
+
+/** What is kept of a document besides its bytes. */
+export interface DocumentRecord {
+  /** The log's life that the offsets belong to. */
+  readonly birth: string;
+  /** The state holds everything up to here. */
+  readonly offset: Offset;
+  readonly lineage: Offset;
+  /** Where it changed last. */
+  readonly changed: Offset;
+  readonly writers: readonly DocumentWriter[];
+  /** Bytes of the state. */
+  readonly bytes: number;
+}
+
+/** A document as it was at a sync point. */
+export interface DocumentVersion {
+  readonly lineage: Offset;
+  readonly state: Uint8Array;
+}
+
+/**
+ * Documents of sessions: of each a record with its state, and states at sync points. States may have tens of megabytes. All of
+ * it is deleted with the session.
+ */
+export interface DocumentStore {
+  /** Without the state. `undefined`: none was saved. */
+  load(session: SessionId, document: string): Promise<DocumentRecord | undefined>;
+
+  /** The state of the record at this offset; `undefined` if another record has taken its place. */
+  state(session: SessionId, document: string, offset: Offset): Promise<Uint8Array | undefined>;
+
+  /** Replaces record and state as one, durably. Never with one of a lower offset, unless it is of another birth. */
+  save(session: SessionId, document: string, record: DocumentRecord, state: Uint8Array): Promise<void>;
+
+  /** Where there are versions, ascending. */
+  versions(session: SessionId, document: string): Promise<readonly Offset[]>;
+
+  version(session: SessionId, document: string, point: Offset): Promise<DocumentVersion | undefined>;
+
+  /** Durable when it resolves. */
+  saveVersion(session: SessionId, document: string, point: Offset, version: DocumentVersion): Promise<void>;
+
+  /** One that is absent is none the worse for it. */
+  removeVersion(session: SessionId, document: string, point: Offset): Promise<void>;
+
+  /** Removes all of a document. */
+  remove(session: SessionId, document: string): Promise<void>;
 }

@@ -26,9 +26,14 @@ export const begunAnew = (known: DocumentHead | undefined, beginning: Beginning)
 /** The store's record holds it as of an offset. */
 export const withRecord = (head: DocumentHead, { upTo, updates, bytes }: DocumentSaved): DocumentHead => ({
   ...head,
-  since: head.last > upTo ? Math.max(head.since, upTo + 1) : 0,
-  updates: Math.max(0, head.updates - updates),
-  bytes: Math.max(0, head.bytes - bytes),
+  // With nothing behind the record there is nothing to count, whatever a record that was not told of has had.
+  ...(head.last > upTo
+    ? {
+        since: Math.max(head.since, upTo + 1),
+        updates: Math.max(0, head.updates - updates),
+        bytes: Math.max(0, head.bytes - bytes),
+      }
+    : { since: 0, updates: 0, bytes: 0 }),
   begun: head.begun.filter(({ at }) => at > upTo),
 });
 

@@ -2,7 +2,8 @@
  * The durable store for one machine: LevelDB in a folder. An append is acknowledged when it is flushed to disk. Appends
  * that arrive while one flush is under way share the next (group commit), so that load makes flushes fuller, not slower.
  *
- * Keys: `m!…` what the folder is; `s!<session>` snapshots; `e!<session>!<offset>` one record for each appended batch.
+ * Keys: `m!…` what the folder is; `s!<session>` snapshots; `e!<session>!<offset>` one record for each appended batch; `d!…` the
+ * documents.
  * LevelDB leaves the subfolder of the blobs alone.
  */
 
@@ -15,7 +16,8 @@ import { ClassicLevel } from "classic-level";
 import { Packr } from "msgpackr";
 import { fileBlobs } from "../blobs/files.ts";
 import type { BlobStore } from "../blobs.ts";
-import type { Appended, Condition, Loaded, Snapshot, Store } from "../store.ts";
+import type { Appended, Condition, DocumentStore, Loaded, Snapshot, Store } from "../store.ts";
+import { documentsOf, EmbeddedDocuments } from "./embedded-documents.ts";
 import { Followers, movedTo } from "./log.ts";
 
 const format = 1;
@@ -84,6 +86,7 @@ export const embeddedStore = (folder: string): Store => new EmbeddedStore(folder
 class EmbeddedStore implements Store {
   readonly durable = true;
   readonly blobs: BlobStore;
+  readonly documents: DocumentStore;
   private level: ClassicLevel<string, Buffer> | undefined;
   private readonly opened: Promise<Buffer>;
   private readonly heads = new Map<SessionId, Promise<Head>>();
@@ -98,6 +101,20 @@ class EmbeddedStore implements Store {
     this.opened.catch(() => {});
     // Under the same lock, and nothing is made in a folder that is not ours.
     this.blobs = fileBlobs(join(this.folder, blobsFolder), this.opened);
+    const store = this;
+    this.documents = new EmbeddedDocuments({
+      get db() {
+        return store.db;
+      },
+      ready: () => this.ready(),
+      write: (operations, what) =>
+        this.write(operations).catch((cause: unknown) => {
+          throw failed(`The store could not ${what}: ${messageOf(cause)}.`, cause);
+        }),
+      seal,
+      unseal: (key, value) => this.unseal(key, value),
+      corrupt: (what) => corrupt(this.folder, what),
+    });
   }
 
   private async open(): Promise<Buffer> {
@@ -252,6 +269,7 @@ class EmbeddedStore implements Store {
     await this.flushed();
     this.heads.delete(session);
     await this.db.clear({ gte: entryKey(session, 0), lt: `e!${part(session)}!~` });
+    await this.db.clear({ gte: documentsOf(session), lt: `${documentsOf(session)}~` });
     await this.write([{ type: "del", key: snapshotKey(session) }]);
   }
 

@@ -5,6 +5,7 @@ import { type Entry, isControl, lastOffset, type Offset, RostrumError, type Sess
 import { memoryBlobs } from "../blobs/memory.ts";
 import type { Snapshot, Store } from "../store.ts";
 import { Followers, movedTo } from "./log.ts";
+import { memoryDocuments } from "./memory-documents.ts";
 
 interface Log {
   entries: Entry[];
@@ -24,6 +25,7 @@ export const memoryStore = (): Store => {
   const check = (): void => {
     if (closed) throw new RostrumError("STORE_FAILED", "The store was closed.");
   };
+  const { removeAll: removeDocuments, ...documents } = memoryDocuments(check);
   /** Index of the first entry that ends after an offset. */
   const indexAfter = ({ entries }: Log, after: Offset): number => {
     let low = 0;
@@ -38,6 +40,7 @@ export const memoryStore = (): Store => {
   return {
     durable: false,
     blobs,
+    documents,
     secret: async () => secret,
     load: async (session) => {
       check();
@@ -88,6 +91,7 @@ export const memoryStore = (): Store => {
     delete: async (session) => {
       check();
       await blobs.removeAll(session);
+      removeDocuments(session);
       logs.delete(session);
     },
     close: async () => {

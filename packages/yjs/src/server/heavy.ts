@@ -1,0 +1,43 @@
+/** What takes long with a large document, as plain code: it runs in a worker, or here where there can be none. */
+
+import type * as Yjs from "yjs";
+
+export interface Content {
+  /** In format 2. */
+  readonly state?: Uint8Array;
+  /** In format 1, in order. */
+  readonly updates: readonly Uint8Array[];
+}
+
+/** What is asked for. */
+export type Job =
+  | ({ readonly kind: "compact" } & Content)
+  | { readonly kind: "diff"; readonly state: Uint8Array; readonly vector: Uint8Array }
+  | { readonly kind: "convert"; readonly state: Uint8Array };
+
+export interface Outcome {
+  readonly bytes: Uint8Array;
+  /** Of a compaction. */
+  readonly clocks: readonly (readonly [client: number, clock: number])[];
+}
+
+/**
+ * Does a job. It is given to the worker as text, so that it names nothing but its parameters.
+ * @throws Error "pending" if something in a document waits for what is not there
+ */
+export const work = (Y: typeof Yjs, job: Job): Outcome => {
+  if (job.kind === "diff") return { bytes: Y.diffUpdateV2(job.state, job.vector), clocks: [] };
+  if (job.kind === "convert") return { bytes: Y.convertUpdateFormatV2ToV1(job.state), clocks: [] };
+  const doc = new Y.Doc({ gc: true });
+  try {
+    doc.transact(() => {
+      if (job.state !== undefined) Y.applyUpdateV2(doc, job.state);
+      for (const update of job.updates) Y.applyUpdate(doc, update);
+    });
+    if (doc.store.pendingStructs !== null || doc.store.pendingDs !== null) throw new Error("pending");
+    const clocks = [...Y.decodeStateVector(Y.encodeStateVector(doc))];
+    return { bytes: Y.encodeStateAsUpdateV2(doc), clocks };
+  } finally {
+    doc.destroy();
+  }
+};
