@@ -96,6 +96,8 @@ export interface Surroundings {
   readonly fetch: (page: Page, point: SyncPoint) => AppState | undefined;
   /** A page is made, and has not been loaded. */
   readonly made: (page: Page) => void;
+  /** A page is about to die. */
+  readonly dying: (page: Page) => void;
   /** A page is dead, and the disk is as it left it. */
   readonly died: (page: Page) => void;
   /** Looks at what a page says. */
@@ -193,6 +195,15 @@ export class Device {
     const values = places.get(key) ?? new Map<string, unknown>();
     places.set(key, values);
     return values;
+  }
+
+  /** What lies beside the record, once all is written that was begun. */
+  load(scope: string, name: string, done: (values: ReadonlyMap<string, unknown>) => void): void {
+    const { scheduler } = this;
+    const at = Math.max(scheduler.now + scheduler.between(0, 10), this.writing.get(scope)?.at(-1)?.at ?? 0);
+    scheduler.later(at - scheduler.now, () =>
+      done(new Map([...(this.beside.get(scope)?.get(name) ?? [])].map(([key, value]) => [key, clone(value)]))),
+    );
   }
 
   /** At some moment of the wait the transaction is on the disk, as a whole. `name`: it is about what lies beside the record. */
@@ -378,7 +389,7 @@ export class Page {
           if (resumption.gap !== undefined)
             device.gaps.set(this.scope, [...(device.gaps.get(this.scope) ?? []), resumption.gap]);
         },
-        volatile: () => {},
+        volatile: (from, event, args) => this.heard(from, event, args),
         warn: (error) => this.warnings.push(`${scheduler.now.toFixed(0)} ${error.message}`),
         auth: (_, done) => void scheduler.later(scheduler.between(0, 5), () => alive() && done(device.user)),
         reconnect: () => this.hangUp(0),
@@ -426,6 +437,8 @@ export class Page {
       for (const offset of reached) if (offset > (kept?.meta.processed ?? 0)) reached.delete(offset);
       if (kept?.meta.birth !== undefined) this.life = device.lives.get(this.scope) ?? 0;
       this.engine.load(kept);
+      this.isLoaded = true;
+      for (const then of this.onLoaded.splice(0)) then();
     });
     if (sabotage === "no-rewind") this.engine.outbox.rewind = () => 0;
     sabotageEngine(this.engine, sabotage);
@@ -434,6 +447,16 @@ export class Page {
   }
 
   private isFinished = false;
+  /** A volatile event has come. */
+  heard: (from: MemberId | null, event: string, args: readonly unknown[]) => void = () => {};
+  private readonly onLoaded: (() => void)[] = [];
+  private isLoaded = false;
+
+  /** Runs when the disk has been read. */
+  onceLoaded(then: () => void): void {
+    if (this.isLoaded) this.device.scheduler.later(0, () => this.alive && then());
+    else this.onLoaded.push(then);
+  }
 
   send(frames: readonly ClientFrame[]): void {
     for (const frame of frames) {
@@ -742,6 +765,7 @@ export class Page {
   /** Everything in memory is gone. What the page had not been told of its commands, nobody will be told. */
   crash(): void {
     if (!this.alive) return;
+    this.around.dying(this);
     this.alive = false;
     if (this.wasPutOut) this.device.putOut.add(this.scope);
     this.held.clear();

@@ -26,15 +26,16 @@ import { Desk, describeEdit, type Edit, type Held } from "./document-desk.ts";
 import { Marks, nameOf } from "./document-edits.ts";
 import { differenceOf, marksOf, Oracle, pristine } from "./document-oracle.ts";
 import { Rogue } from "./document-rogue.ts";
-import { type DocumentSabotage, sabotageDocuments } from "./document-sabotage.ts";
-import { rolesOf, type SimNode } from "./node.ts";
+import { sabotageHost, sabotagePage } from "./document-sabotage.ts";
+import { rolesOf, type SimHost, type SimNode } from "./node.ts";
+import type { Sabotage } from "./sabotage.ts";
 import type { SimStore } from "./store.ts";
 
 export interface DocumentWorld {
   readonly scheduler: Scheduler;
   readonly nodes: readonly SimNode[];
   readonly store: SimStore;
-  readonly sabotage: DocumentSabotage;
+  readonly sabotage: Sabotage;
   readonly note: (text: string) => void;
   readonly fail: (text: string) => void;
   readonly newId: () => string;
@@ -109,7 +110,7 @@ export class DocumentPlay {
       note,
       fail,
       life: () => store.life,
-      sabotage: (documents) => sabotageDocuments(documents, sabotage),
+      sabotage: (documents, effects) => sabotagePage(page, documents, effects, sabotage),
     });
     this.desks.set(page, desk);
     // What the page showed when it died it shows again.
@@ -117,6 +118,11 @@ export class DocumentPlay {
   }
 
   // ---- what comes to pass ----
+
+  /** A server has begun to work on the session. */
+  started(host: SimHost): void {
+    sabotageHost(host, this.world.sabotage, this.world.scheduler);
+  }
 
   /** An entry is stored. */
   placed(entry: Entry): void {
@@ -130,6 +136,11 @@ export class DocumentPlay {
   /** The log is lost, and a copy is in its place. */
   lost(): void {
     this.oracle.reload(this.world.store.truth, this.world.userOf);
+  }
+
+  /** Some pages are told before they go. */
+  dying(page: Page): void {
+    if (this.world.scheduler.chance(0.4)) this.desks.get(page)?.goAway();
   }
 
   /** The page dies, and what it had not told the disk is gone. */

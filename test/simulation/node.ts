@@ -27,11 +27,13 @@ export const session = sessionId("s");
 const secret: Uint8Array = new Uint8Array(32).fill(7);
 const limits: Limits = { ...defaultLimits, windowCommands: 8, creditEntries: 20 };
 
-interface Seat {
+export interface Seat {
   readonly connection: SimConnection;
   readonly user: string;
   gone: boolean;
 }
+
+export type SimHost = Host<Seat>;
 
 export class SimNode {
   up = true;
@@ -236,6 +238,11 @@ export class SimNode {
         if (seat === undefined || seat.gone || host === undefined) return;
         this.noteNumbers(seat, frame);
         return host.commands(seat, this.seqOf(seat, frame.seq), this.sabotaged(frame).commands, () => {});
+      case "volatile": {
+        const member = seat === undefined || seat.gone ? undefined : host?.audience.memberOf(seat);
+        if (member !== undefined) host?.relay(member, frame.event, frame.args, frame.to, seat);
+        return;
+      }
       case "processed":
         if (seat !== undefined && !seat.gone) host?.audience.processed(seat, frame.offset);
         return;

@@ -200,6 +200,7 @@ class World {
       reached: (page, point) => this.share(page, point),
       fetch: (page, point) => this.fetch(page, point.state ?? 0),
       made: (page) => this.documents?.attach(page),
+      dying: (page) => this.documents?.dying(page),
       died: (page) => this.documents?.died(page),
       saying: (page, frame) => this.documents?.saying(page, frame),
       overhear: (page, frame) => {
