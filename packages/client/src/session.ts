@@ -398,6 +398,7 @@ export class Session<Events extends object = AnyEvents> {
       update: (item) => engine.update(item),
       undecided: () => updatesIn(engine.outbox.all()),
       command: (command) => this.submit(command, 64),
+      volatile: (event, args, to) => engine.sendVolatile(event, args, to),
       send: (frame) => this.host.link.send([{ ...frame, session: sessionId(this.id) }]),
       keep: async (name) => (await this.kept).beside(name),
       warn: (error) => this.tell("warning", error),

@@ -321,6 +321,8 @@ export class Engine {
   submit(command: MemberCommand, bytes: number, settle: Settle): Seq {
     if (this.phase.kind === "closed") throw this.phase.error;
     if (this.releasing) throw new RostrumError("CLOSED", "The session is being released; nothing more can be sent.");
+    // A floor is not released, nor a point set, before what was done until now.
+    if (command.type !== "messages") this.extension?.gathered();
     const { outboxCommands, outboxBytes } = this.options;
     if (this.outbox.size >= outboxCommands || (this.outbox.size > 0 && this.outbox.bytes + bytes > outboxBytes)) {
       throw new RostrumError(
@@ -384,6 +386,7 @@ export class Engine {
   /** Lets go of the session on this device without leaving it: it can be resumed later. */
   close(error: RostrumError): void {
     if (this.over) return;
+    this.extension?.gathered();
     this.over = true;
     if (this.connected) this.effects.send([{ type: "detach", session: this.options.session }]);
     for (const outgoing of this.outbox.all()) outgoing.settle?.refused(error);
@@ -933,7 +936,8 @@ export class Engine {
       outgoing.settle?.refused(error);
       this.effects.refused(error, outgoing.command);
     };
-    if (kept) this.untold.push(tell);
+    // An update's refusal is kept by its document, and that goes to the disk before this does.
+    if (kept && updatesIn([outgoing]).length === 0) this.untold.push(tell);
     else tell();
   }
 

@@ -31,10 +31,15 @@ export interface Extension {
   /** Told up to here, whether or not it concerned us. */
   told(upTo: Offset): void;
   frame(frame: DocumentStateFrame | DocumentRefusedFrame): void;
-  /** An update will not be stored. */
+  /**
+   * An update will not be stored. Told before the outbox on the disk is rid of it, so that who keeps it at once has it whenever
+   * the page dies.
+   */
   refused(item: UpdateItem, error: RostrumError): void;
   /** Updates that the server had stored and has lost, oldest first. They are nowhere else any more. */
   lost(items: readonly UpdateItem[]): void;
+  /** A command is about to be taken, or the session to be closed: what is gathered here goes before it. */
+  gathered(): void;
   /** The session came live, lost its connection, changed its state. */
   changed(): void;
   /** The session is over here. `forget`: nothing of it is kept on the device. */
@@ -58,6 +63,8 @@ export interface ExtensionHost {
   /** Own updates that the server has not decided, oldest first; those of earlier lives of the page included. */
   undecided(): readonly UpdateItem[];
   command(command: MemberCommand): Sending;
+  /** Not stored, to those who are here now or to some of them. Answers whether it was sent at all. */
+  volatile(event: string, args: readonly unknown[], to?: readonly MemberId[]): boolean;
   send(frame: Omit<DocumentOpenFrame, "session"> | Omit<DocumentCloseFrame, "session">): void;
   /** Where this page keeps what belongs to the session, under a name. Rejects if the session could not be opened here. */
   keep(name: string): Promise<Beside>;

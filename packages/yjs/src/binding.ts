@@ -1,0 +1,507 @@
+/** A document as an app has it: the `Y.Doc` of the moment, and what becomes of what is edited in it. */
+
+import type { ExtensionHost } from "@rostrum/client";
+import { type ErrorCode, RostrumError } from "@rostrum/protocol";
+import type { Awareness } from "y-protocols/awareness";
+import * as Y from "yjs";
+import { apply, changing, compacted, fits, isWhole } from "./copy.ts";
+import { Course } from "./course.ts";
+import type { Draft, DraftReason } from "./drafts.ts";
+import { Emitter } from "./emitter.ts";
+import { readFacts } from "./facts.ts";
+import { Gathering } from "./gathering.ts";
+import { type Observable, observable } from "./observing.ts";
+import { Presence } from "./presence.ts";
+import { notWritable, type Writable, writableNow } from "./rights.ts";
+import { Subdocuments } from "./subdocuments.ts";
+import { type Effects, keyOf, type Piece, type Update } from "./terms.ts";
+import { foreignType, requireOurs, typeOfAnother } from "./twice.ts";
+import { type Undoing, type UndoOptions, undoing } from "./undo.ts";
+import { type VersionHost, Versions } from "./versions.ts";
+import { Moment } from "./waiting.ts";
+
+/** How a document stands. */
+export interface DocStatus {
+  /** Whether it shows a content: as this device had it, or as the server has it. `false`: it is not known yet. */
+  readonly loaded: "device" | "server" | false;
+  /** Everything that the server has is here, and what comes comes at once. */
+  readonly synced: boolean;
+  /** Own edits, as updates, that are not durable on the server. */
+  readonly pending: number;
+  /** Everything edited here is durable on the server. */
+  readonly saved: boolean;
+  /** What keeps it from being synced: FORBIDDEN, FEATURE_MISSING, DOCUMENT_GAP … */
+  readonly error?: { readonly code: ErrorCode; readonly message: string };
+}
+
+/** The binding has another `Y.Doc`: editors have to be bound to it. `previous` is destroyed when all listeners have run. */
+export interface Replaced {
+  readonly doc: Y.Doc;
+  readonly awareness: Awareness;
+  readonly previous: Y.Doc;
+  readonly reason: DraftReason;
+  /** The edits that are in `previous` and not in `doc`, if there are any. */
+  readonly draft: Draft | undefined;
+}
+
+export interface DocOptions {
+  /**
+   * Makes an empty `Y.Doc`: once at first, and again each time it has to be replaced. Nothing may be written into it: what all
+   * are to begin with the server puts there once.
+   */
+  readonly create?: () => Y.Doc;
+  /** Sub-documents are bound under their guid when they are loaded; default `true`. */
+  readonly subdocs?: boolean;
+  /** Which sync points are listed as versions: those with a name (default), or all. */
+  readonly versions?: "named" | "all";
+}
+
+/** @internal */
+export interface MadeOptions extends DocOptions {
+  /** What the first document holds was edited in it before it was bound. */
+  readonly isMade?: boolean;
+}
+
+export interface DocEvents {
+  readonly replaced: Replaced;
+  /** A sub-document was loaded, and is bound. */
+  readonly subdocument: DocBinding;
+}
+
+interface BindingHost {
+  readonly session: ExtensionHost;
+  readonly effects: Effects;
+  readonly versions: VersionHost;
+  /** Binds another document of the session. */
+  readonly bind: (name: string, options: MadeOptions) => DocBinding;
+  readonly destroyed: (binding: DocBinding) => void;
+}
+
+/**
+ * A shared document of a session.
+ *
+ * @example
+ * const notes = bindDoc(session, "notes")
+ * const editor = () => bindEditor(notes.doc.getText("body"), notes.awareness)
+ * let stop = editor()
+ * notes.on("replaced", () => { stop(); stop = editor() })
+ */
+export class DocBinding {
+  /** Where there is what it showed before, on this device, or on the server. Rejects if it is closed before. */
+  readonly whenLoaded: Promise<void>;
+  /** When it has been synced for the first time. Rejects if it is closed before. */
+  readonly whenSynced: Promise<void>;
+  readonly status: Observable<DocStatus>;
+  readonly writable: Observable<Writable>;
+  /** Edits that the session did not take, oldest first. They stay over reloads until they are discarded. */
+  readonly drafts: Observable<readonly Draft[]>;
+  /** The document at the session's sync points. */
+  readonly versions: Versions;
+
+  private present: Y.Doc;
+  private presentAwareness: Awareness;
+  /** The number of the present document as one that edits, and of its next update. */
+  private replica: number;
+  private next = 0;
+  /** @internal */
+  readonly course: Course;
+  private readonly gathering: Gathering;
+  private readonly presence: Presence;
+  private readonly subdocuments: Subdocuments | undefined;
+  private readonly events: Emitter<DocEvents>;
+  private readonly undos = new Map<Undoing, () => void>();
+  private readonly loadedMoment = new Moment();
+  private readonly syncedMoment = new Moment();
+  private readonly statusSource = observable<DocStatus>({ loaded: false, synced: false, pending: 0, saved: true });
+  private readonly writableSource = observable<Writable>({ can: true });
+  private readonly unaway: () => void;
+  private over: RostrumError | undefined;
+  private warnedTwice = false;
+  private isBegun = false;
+
+  /** @internal */
+  constructor(
+    readonly name: string,
+    private readonly options: MadeOptions,
+    private readonly host: BindingHost,
+  ) {
+    const { session, effects } = host;
+    this.whenLoaded = this.loadedMoment.reached;
+    this.whenSynced = this.syncedMoment.reached;
+    this.status = shown(this.statusSource);
+    this.writable = shown(this.writableSource);
+    this.events = new Emitter((event, cause) => this.complain(`A listener of "${event}"`, cause));
+    this.present = this.make();
+    this.replica = this.present.clientID;
+    this.course = new Course(
+      name,
+      session,
+      effects,
+      {
+        apply: (pieces) => this.apply(pieces),
+        include: (bytes) => this.include(bytes),
+        replace: (reason, draft) => this.replace(reason, draft),
+        takeUnsent: () => this.takeUnsent(),
+        isWhole: () => isWhole(this.present),
+        vector: () => Y.encodeStateVector(this.present),
+        compacted: (pieces, fromCopy) =>
+          fromCopy && isWhole(this.present) && this.gathering.isEmpty
+            ? Y.encodeStateAsUpdateV2(this.present)
+            : compacted(pieces),
+      },
+      () => this.show(),
+    );
+    this.drafts = this.course.drafts.list;
+    this.gathering = new Gathering(
+      effects,
+      () => session.limits().updateBytes,
+      (bytes) => this.edited(bytes),
+    );
+    this.presentAwareness = effects.awareness(this.present);
+    this.presence = new Presence(name, session, effects, this.presentAwareness);
+    this.versions = new Versions(name, host.versions, options.versions ?? "named", () => this.present);
+    this.subdocuments =
+      options.subdocs === false
+        ? undefined
+        : new Subdocuments(host.bind, (binding) => this.events.emit("subdocument", binding));
+    this.unaway = effects.away(() => {
+      this.gathered();
+      this.presence.flush();
+      this.course.write();
+    });
+    this.isBegun = true;
+    this.attach();
+    if (this.present.store.clients.size > 0)
+      Y.transact(this.present, (transaction) =>
+        this.onUpdate(Y.encodeStateAsUpdate(this.present), undefined, this.present, transaction),
+      );
+    this.changed();
+    this.course.load();
+  }
+
+  /** The document of the moment: usable at once. See the event "replaced". */
+  get doc(): Y.Doc {
+    return this.present;
+  }
+
+  /** y-protocols' awareness of the present document; replaced together with it. */
+  get awareness(): Awareness {
+    return this.presentAwareness;
+  }
+
+  /** Listens to an event. Returns its undo. */
+  on<K extends keyof DocEvents>(event: K, listener: (event: DocEvents[K]) => void): () => void {
+    return this.events.on(event, listener);
+  }
+
+  /**
+   * Whose state in `awareness` it is, by the session and not by what the state says: the id of a member, to be found in
+   * `session.members`.
+   */
+  memberOf(clientID: number): string | undefined {
+    return this.presence.memberOf(clientID);
+  }
+
+  /** The binding of a sub-document that is loaded. */
+  subdocument(guid: string): DocBinding | undefined {
+    return this.subdocuments?.get(guid);
+  }
+
+  /**
+   * Undo for this member's edits, that goes over to each new document.
+   *
+   * @example
+   * const undo = notes.undo((doc) => doc.getText("body"))
+   * undo.undo()
+   */
+  undo(
+    scope: (doc: Y.Doc) => Parameters<typeof Y.UndoManager.prototype.addToScope>[0],
+    options: UndoOptions = {},
+  ): Undoing {
+    const { undoing: made, replaced } = undoing(this, scope as never, options);
+    const { destroy } = made;
+    const handle: Undoing = Object.defineProperties({} as Undoing, {
+      ...Object.getOwnPropertyDescriptors(made),
+      destroy: {
+        value: () => {
+          this.undos.delete(handle);
+          destroy();
+        },
+      },
+    });
+    this.undos.set(handle, replaced);
+    return handle;
+  }
+
+  /**
+   * Resolves when everything edited up to now is durable on the server.
+   * @throws RostrumError (by rejecting) why something of it was refused: FLOOR_NOT_HELD, FORBIDDEN, DOCUMENT_RESTORED …; CLOSED
+   */
+  flush({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    this.gathered();
+    const { condemned } = this.course;
+    const refused = this.over ?? condemned?.error;
+    const flushed =
+      refused === undefined
+        ? this.course.flushes.wait(this.course.pending.map(keyOf), signal)
+        : Promise.reject<void>(refused);
+    flushed.catch(() => {});
+    return flushed;
+  }
+
+  /** Lets go of the document in this page: what was edited is sent or kept, the `Y.Doc` is destroyed, nothing is left running. */
+  destroy(): void {
+    if (this.over !== undefined) return;
+    const error = new RostrumError("CLOSED", `The document "${this.name}" was let go of in this page.`, {
+      document: this.name,
+    });
+    this.gathered();
+    if (this.host.session.isLive()) this.host.session.send({ type: "document-close", document: this.name });
+    this.end(error, false);
+  }
+
+  [Symbol.dispose](): void {
+    this.destroy();
+  }
+
+  // ---- for the session ----
+
+  /** @internal What is gathered goes out. */
+  gathered(): void {
+    if (this.over === undefined) this.gathering.flush();
+  }
+
+  /** @internal */
+  changed(): void {
+    if (this.over !== undefined) return;
+    this.writableSource.set(writableNow(this.host.session, this.name, false));
+    this.presence.changed();
+    this.versions.update();
+    this.course.update();
+    this.show();
+  }
+
+  /** @internal The session is over here, or this document is. */
+  end(error: RostrumError, forget: boolean): void {
+    if (this.over !== undefined) return;
+    this.over = error;
+    this.unaway();
+    this.detach(this.present);
+    this.gathering.stop();
+    this.presence.stop();
+    this.course.closed(error, forget);
+    this.versions.close(error);
+    this.subdocuments?.stop();
+    for (const handle of this.undos.keys()) handle.manager.destroy();
+    this.loadedMoment.reject(error);
+    this.syncedMoment.reject(error);
+    this.writableSource.set({ can: false, why: "closed" });
+    this.show();
+    this.present.destroy();
+    this.events.clear();
+    this.host.destroyed(this);
+  }
+
+  /** @internal */
+  get isOver(): boolean {
+    return this.over !== undefined;
+  }
+
+  // ---- the copy ----
+
+  private make(): Y.Doc {
+    const doc = requireOurs((this.options.create ?? newDoc)(), this.name);
+    const isEmpty = doc.store.clients.size === 0;
+    if (!isEmpty && (this.options.isMade !== true || this.isBegun))
+      throw new RostrumError(
+        "USAGE",
+        `create() for "${this.name}" returned a document with content. It would be added anew by each page; let the server put it there once.`,
+        { document: this.name },
+      );
+    return doc;
+  }
+
+  private attach(): void {
+    this.present.on("update", this.onUpdate);
+    this.subdocuments?.attach(this.present);
+  }
+
+  private detach(doc: Y.Doc): void {
+    doc.off("update", this.onUpdate);
+    this.subdocuments?.detach(doc);
+  }
+
+  private apply(pieces: readonly Piece[]): void {
+    if (pieces.length === 0 || this.over !== undefined) return;
+    this.checkObserver(
+      changing(this.present, this, () => {
+        for (const piece of pieces) this.guarded(() => apply(this.present, piece, this));
+      }),
+    );
+  }
+
+  private include(bytes: Uint8Array): boolean {
+    let isIn = false;
+    this.guarded(() => {
+      if (!fits(this.present, bytes)) return;
+      isIn = true;
+      this.checkObserver(changing(this.present, this, () => apply(this.present, { format: 1, bytes }, this)));
+    });
+    return isIn;
+  }
+
+  /** The server has looked at every update; one that cannot be read leaves a hole, and that is noticed. */
+  private guarded(run: () => void): void {
+    try {
+      run();
+    } catch (cause) {
+      this.host.effects.warn(
+        new RostrumError(
+          "DOCUMENT_INVALID",
+          `An update of "${this.name}" could not be read (${String(cause)}); what depends on it is lacking.`,
+          { document: this.name },
+          { cause },
+        ),
+      );
+    }
+  }
+
+  private checkObserver(cause: unknown): void {
+    if (cause !== undefined) this.complain("An observer", cause);
+  }
+
+  private complain(who: string, cause: unknown): void {
+    this.host.effects.warn(
+      new RostrumError(
+        "USAGE",
+        `${who} of the document "${this.name}" threw: ${String(cause)}. The document goes on.`,
+        { document: this.name },
+        { cause },
+      ),
+    );
+  }
+
+  private replace(reason: DraftReason, draft: string | undefined): void {
+    const previous = this.present;
+    this.detach(previous);
+    this.gathering.stop();
+    let next: Y.Doc;
+    try {
+      next = this.make();
+    } catch (cause) {
+      this.complain("create()", cause);
+      next = new Y.Doc({ gc: previous.gc });
+    }
+    next.guid = previous.guid;
+    this.present = next;
+    this.replica = next.clientID;
+    this.next = 0;
+    this.attach();
+    this.course.fill();
+    this.presentAwareness = this.host.effects.awareness(next);
+    this.presence.move(this.presentAwareness);
+    for (const replaced of this.undos.values()) replaced();
+    this.show();
+    this.events.emit("replaced", {
+      doc: next,
+      awareness: this.presentAwareness,
+      previous,
+      reason,
+      draft: draft === undefined ? undefined : this.course.drafts.find(draft),
+    });
+    previous.destroy();
+  }
+
+  // ---- what is edited ----
+
+  private readonly onUpdate = (bytes: Uint8Array, origin: unknown, _: Y.Doc, { local }: Y.Transaction): void => {
+    if (origin === this && !local) return;
+    // Yjs takes another number if it meets its own from elsewhere.
+    if (this.present.clientID !== this.replica) {
+      this.gathering.flush();
+      this.replica = this.present.clientID;
+      this.next = 0;
+    }
+    const error = this.course.condemned?.error ?? this.faultOf(bytes, local);
+    if (error === undefined) this.gathering.add(bytes);
+    else {
+      this.gathering.flush();
+      this.course.editedInVain(error, this.updateOf(bytes));
+    }
+    this.show();
+  };
+
+  /** Why an edit cannot be sent. */
+  private faultOf(bytes: Uint8Array, local: boolean): RostrumError | undefined {
+    const { session } = this.host;
+    const writable = writableNow(session, this.name, false);
+    if (!writable.can) return notWritable(this.name, writable);
+    const mixed = !local || readFacts(bytes).adds.some(({ client }) => client !== this.replica);
+    if (mixed)
+      return new RostrumError(
+        "DOCUMENT_INVALID",
+        `An update made elsewhere was applied to the document "${this.name}"; it was taken back and kept as a draft. Only the session brings updates of others: insert the content as an edit instead.`,
+        { document: this.name, what: "mixed" },
+      );
+    const limit = session.limits().updateBytes;
+    if (bytes.byteLength <= limit) return undefined;
+    return new RostrumError(
+      "MESSAGE_TOO_LARGE",
+      `An edit of "${this.name}" has ${bytes.byteLength} bytes, the limit is ${limit}; it was taken back and kept as a draft. Make it in several transactions, or raise limits.updateBytes.`,
+      { document: this.name, size: bytes.byteLength, limit },
+    );
+  }
+
+  private updateOf(bytes: Uint8Array): Update {
+    const update = { replica: this.replica, n: this.next, bytes };
+    this.next += 1;
+    return update;
+  }
+
+  private edited(bytes: Uint8Array): void {
+    const type = this.warnedTwice ? undefined : foreignType(this.present);
+    if (type !== undefined) {
+      this.warnedTwice = true;
+      this.host.effects.warn(typeOfAnother(this.name, type));
+    }
+    this.course.edited(this.updateOf(bytes));
+    this.show();
+  }
+
+  private takeUnsent(): readonly Update[] {
+    const bytes = this.gathering.take();
+    return bytes === undefined ? [] : [this.updateOf(bytes)];
+  }
+
+  // ---- what is shown ----
+
+  private show(): void {
+    const { course, gathering } = this;
+    // Called while it is being made as well.
+    if (course === undefined || gathering === undefined) return;
+    const isOver = this.over !== undefined;
+    const pending = course.pending.length + (gathering.isEmpty ? 0 : 1);
+    const { following, loaded, error = this.over } = course;
+    const synced =
+      !isOver &&
+      this.host.session.isLive() &&
+      following.isFollowing &&
+      !following.isAsking &&
+      !following.isInDoubt &&
+      course.condemned === undefined &&
+      error === undefined;
+    this.statusSource.set({
+      loaded,
+      synced,
+      pending,
+      saved: pending === 0 && course.condemned === undefined,
+      ...(error === undefined ? {} : { error: { code: error.code, message: error.message } }),
+    });
+    if (loaded !== false) this.loadedMoment.resolve();
+    if (synced) this.syncedMoment.resolve();
+  }
+}
+
+const newDoc = (): Y.Doc => new Y.Doc();
+
+const shown = <T>({ get, subscribe }: Observable<T>): Observable<T> => ({ get, subscribe });

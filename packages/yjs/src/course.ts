@@ -1,0 +1,533 @@
+/**
+ * The course of a document on this client: what is confirmed, open and refused, and what that means for the copy that the app
+ * has. Knows nothing of Yjs; all that takes time is in its effects.
+ */
+
+import type { ExtensionHost } from "@rostrum/client";
+import { documentEvent, type Offset, RostrumError, type UpdateItem } from "@rostrum/protocol";
+import type { Answered } from "./answer.ts";
+import { Disk, format, readRecord } from "./disk.ts";
+import { type DraftReason, Drafts } from "./drafts.ts";
+import { Following, type Numbered } from "./following.ts";
+import { Ledger, type Open } from "./ledger.ts";
+import { type Effects, keyOf, type Piece, type Update } from "./terms.ts";
+import { Flushes } from "./waiting.ts";
+
+/** The copy that the app has. */
+export interface Copy {
+  /** Confirmed updates come in, as one change. */
+  readonly apply: (pieces: readonly Piece[]) => void;
+  /** An own update comes in, if all that it builds on is there. */
+  readonly include: (bytes: Uint8Array) => boolean;
+  /** Another copy takes its place, which asks for its content by `fill`. */
+  readonly replace: (reason: DraftReason, draft: string | undefined) => void;
+  /** What was edited and not yet handed over. */
+  readonly takeUnsent: () => readonly Update[];
+  /** Whether nothing waits in it for what has not come. */
+  readonly isWhole: () => boolean;
+  readonly vector: () => Uint8Array;
+  /** What is confirmed as one piece in format 2; `fromCopy`: the copy holds just that. */
+  readonly compacted: (pieces: readonly Piece[], fromCopy: boolean) => Uint8Array | undefined;
+}
+
+/** So many repairs within so many milliseconds are made at once. */
+const mostRepairs = 8;
+const calmAfter = 10_000;
+/** Milliseconds after which what the server could not take is sent again. */
+const restFor = 500;
+/** Vectors that are no larger go with every question. */
+const smallVector = 1_024;
+
+export class Course {
+  readonly ledger: Ledger = new Ledger();
+  readonly drafts: Drafts;
+  readonly flushes: Flushes = new Flushes();
+  private readonly disk: Disk;
+  readonly following: Following;
+  /** Whether the copy shows a content, and where it is from. */
+  loaded: "device" | "server" | false = false;
+  /** What keeps it from being synced. */
+  error: RostrumError | undefined;
+  /** The copy holds what will never be stored; it is about to be replaced. */
+  condemned: { readonly error: RostrumError; readonly draft: string } | undefined;
+  /** What has come before the disk was read. */
+  private early: (() => void)[] | undefined = [];
+  /** The server has lost what is confirmed here, or some of it. */
+  private isAnew = false;
+  private incoming: Piece[] = [];
+  /** It was asked once for what is lacking. */
+  private isPatched = false;
+  private isOver = false;
+
+  constructor(
+    private readonly document: string,
+    private readonly session: ExtensionHost,
+    private readonly effects: Effects,
+    private readonly copy: Copy,
+    private readonly changed: () => void,
+  ) {
+    this.disk = new Disk(effects, document, this.ledger, () => this.compact());
+    this.drafts = new Drafts({
+      document,
+      now: effects.now,
+      commit: (transaction) => this.disk.commit(transaction),
+      warn: effects.warn,
+      content: () => this.ledger.content,
+      pieces: () => this.ledger.pieces,
+    });
+    this.following = new Following(document, session, effects, {
+      position: (withVector) => this.position(withVector),
+      answered: (answered, rest) => this.answered(answered, rest),
+      refused: (error) => {
+        this.error = error;
+        this.changed();
+      },
+    });
+  }
+
+  /** Reads the device; only then is anything asked or sent. */
+  load(): void {
+    this.disk.open((values) => {
+      if (!this.isOver) this.begin(values);
+    });
+  }
+
+  // ---- what the session tells ----
+
+  /** It has everything up to there, in the present log. */
+  standsAt(offset: Offset): boolean {
+    const { content } = this.ledger;
+    return (
+      this.early === undefined &&
+      content !== undefined &&
+      !this.isAnew &&
+      content.birth === this.session.state().birth &&
+      this.ledger.offset >= offset
+    );
+  }
+
+  /** `anew`: the log is another one, or lost its end. */
+  opened(continued: boolean, anew: boolean): void {
+    this.error = undefined;
+    this.isPatched = false;
+    if (anew) this.becomeAnew();
+    this.following.opened(continued && !this.isAnew);
+    this.changed();
+  }
+
+  entry(offset: Offset, item: UpdateItem): void {
+    if (this.isEarly(() => this.entry(offset, item))) return;
+    const [, replica, n, lineage, bytes] = item;
+    const open = this.ledger.settle({ replica, n });
+    const piece: Piece = { format: 1, bytes };
+    if (open !== undefined) {
+      // It is stored wherever we stand: perhaps an answer has told of it already, or left it out as we had it.
+      this.stored({ replica, n }, open);
+      if (!this.isAnew && this.ledger.content?.lineage === lineage) {
+        this.ledger.add(piece);
+        if (!open.included) this.incoming.push(piece);
+      }
+      this.following.takes({ offset, item });
+      return;
+    }
+    this.drafts.remove({ replica, n });
+    if (offset <= this.ledger.offset && !this.isAnew) return;
+    if (!this.following.takes({ offset, item }) || this.ledger.content?.lineage !== lineage) return;
+    this.ledger.add(piece);
+    this.incoming.push(piece);
+  }
+
+  begunAnew(offset: Offset): void {
+    if (this.isEarly(() => this.begunAnew(offset))) return;
+    this.takeIncoming();
+    if (this.ledger.content !== undefined && !this.isAnew && offset <= this.ledger.offset) return;
+    this.following.begunAnew(offset);
+    this.changed();
+  }
+
+  told(upTo: Offset): void {
+    if (this.isEarly(() => this.told(upTo))) return;
+    this.takeIncoming();
+    const { following, ledger } = this;
+    if (following.isFollowing && !following.isAsking && !following.isInDoubt && upTo > ledger.offset)
+      ledger.offset = upTo;
+    this.disk.touch();
+  }
+
+  refused(item: UpdateItem, error: RostrumError): void {
+    if (this.isEarly(() => this.refused(item, error))) return;
+    const [, replica, n, , bytes] = item;
+    const update: Update = { replica, n, bytes };
+    const open = this.ledger.settle(update);
+    const { code, details } = error;
+    if (code === "DOCUMENT_GAP" && details["known"] === true) {
+      this.ledger.add({ format: 1, bytes });
+      if (open?.included !== true) this.copy.apply([{ format: 1, bytes }]);
+      return this.stored(update, open);
+    }
+    // Nobody knows whether it is stored, or it came too late for another reason than what it says: it can be sent again, as its
+    // number keeps it single. What builds on one that waits here waits as well.
+    if (putBack.has(code) || error.retryable || (code === "DOCUMENT_GAP" && this.ledger.isHeldBack(update))) {
+      this.hold(update, open?.included ?? false);
+      if (error.retryable) this.rest();
+      else this.effects.defer(() => this.sendHeld());
+      return this.changed();
+    }
+    const restored = code === "DOCUMENT_RESTORED";
+    const behind = this.ledger.behind(update);
+    const draft = this.setAside(restored ? "restored" : "refused", error, [update, ...behind]);
+    const lineage = details["lineage"];
+    if (restored && typeof lineage === "number" && this.ledger.content?.lineage !== lineage) {
+      // The answer brings the copy that takes its place.
+      this.following.begunAnew(lineage);
+    } else if (open?.included === true || behind.some(({ included }) => included)) this.condemn(error, draft);
+    this.changed();
+  }
+
+  /** Own updates that the server had stored, and has lost. */
+  lost(items: readonly UpdateItem[]): void {
+    if (this.isEarly(() => this.lost(items))) return;
+    for (const [, replica, n, , bytes] of items) this.hold({ replica, n, bytes }, true);
+    this.becomeAnew();
+  }
+
+  /** Something about the session is otherwise. */
+  update(): void {
+    if (this.early !== undefined) return;
+    this.following.ask();
+    this.sendHeld();
+  }
+
+  closed(error: RostrumError, forget: boolean): void {
+    if (!forget) this.disk.write();
+    this.isOver = true;
+    this.calm?.();
+    this.resting?.();
+    this.pause?.();
+    this.following.stop();
+    this.disk.stop();
+    this.flushes.stop(error);
+  }
+
+  // ---- what the copy tells ----
+
+  /** It was edited here. */
+  edited(update: Update): void {
+    const open = this.ledger.take(update, undefined, true);
+    if (!this.isSendable || this.ledger.isHeldBack(open) || !this.send(open)) this.disk.hold(open);
+  }
+
+  /** It was edited in a way that cannot be sent. */
+  editedInVain(error: RostrumError, update: Update): void {
+    const draft = this.setAside("refused", error, [update], this.condemned?.draft);
+    this.condemn(error, draft);
+  }
+
+  /** The content for a copy that is empty. */
+  fill(): void {
+    const { condemned, ledger } = this;
+    this.condemned = undefined;
+    for (const open of ledger.open) open.included = false;
+    this.incoming = [];
+    this.copy.apply(ledger.pieces);
+    this.includeOpen();
+    // What another replica of ours built on what is refused goes the same way.
+    const orphans = ledger.open.filter((open) => !open.included && !this.drafts.has(open));
+    if (condemned !== undefined && orphans.length > 0)
+      this.setAside("refused", condemned.error, orphans, condemned.draft);
+    else this.setHeldAside();
+  }
+
+  /** Writes now what is put off: the page may be gone soon. */
+  write(): void {
+    this.disk.write();
+  }
+
+  /** Own updates that are neither decided nor given up. */
+  get pending(): readonly Open[] {
+    return this.ledger.open.filter((open) => open.lineage !== undefined || !this.drafts.has(open));
+  }
+
+  // ---- inside ----
+
+  private isEarly(then: () => void): boolean {
+    this.early?.push(then);
+    return this.early !== undefined;
+  }
+
+  private begin(values: ReadonlyMap<string, unknown>): void {
+    const { head, pieces, held } = readRecord(values);
+    this.drafts.load(values);
+    const { birth } = this.session.state();
+    if (head !== undefined) {
+      this.ledger.restore({ birth: head.birth, lineage: head.lineage }, head.offset, pieces);
+      // Of another log: what it says means nothing in this one.
+      if (head.birth === "" || (birth !== "" && head.birth !== birth)) this.isAnew = true;
+    }
+    const unkept = this.ledger.open;
+    const event = documentEvent(this.document);
+    for (const [name, replica, n, lineage, bytes] of this.session.undecided())
+      if (name === event) this.ledger.take({ replica, n, bytes }, lineage, false);
+    for (const update of held) if (!this.ledger.has(update)) this.ledger.take(update, undefined, false);
+    for (const update of unkept) this.disk.hold(update);
+    if (head !== undefined && !this.isAnew) {
+      this.copy.apply(this.ledger.pieces);
+      this.loaded = "device";
+    }
+    this.includeOpen();
+    const early = this.early ?? [];
+    this.early = undefined;
+    for (const run of early) run();
+    this.update();
+    this.changed();
+  }
+
+  private position(withVector: boolean): ReturnType<ConstructorParameters<typeof Following>[3]["position"]> {
+    const { content, offset } = this.ledger;
+    if (content === undefined || this.isAnew || content.birth !== this.session.state().birth) return {};
+    const vector = this.copy.vector();
+    return {
+      lineage: content.lineage,
+      ...(withVector ? {} : { after: offset }),
+      ...(withVector || vector.byteLength <= smallVector ? { vector } : {}),
+    };
+  }
+
+  private answered({ lineage, upTo, whole, pieces }: Answered, rest: readonly Numbered[]): void {
+    this.takeIncoming();
+    const { ledger } = this;
+    const { birth } = this.session.state();
+    const { content } = ledger;
+    const later = rest
+      .filter(({ item }) => item[3] === lineage)
+      .map(({ item }): Piece => ({ format: 1, bytes: item[4] }));
+    const isSame = content !== undefined && !this.isAnew && content.birth === birth && content.lineage === lineage;
+    const why = this.isAnew || content?.birth !== birth ? "lost" : "restored";
+    const reason = isSame || this.loaded === false ? undefined : why;
+    // In another log they may go on; a restored document is another one.
+    if (!isSame && why === "lost") for (const update of this.copy.takeUnsent()) this.edited(update);
+    const draft = isSame ? undefined : this.giveUp(why, lineage, reason !== undefined);
+    if (isSame && !whole) for (const piece of pieces) ledger.add(piece);
+    else ledger.begin({ birth, lineage }, pieces);
+    for (const piece of later) ledger.add(piece);
+    this.isAnew = false;
+    ledger.offset = upTo;
+    this.loaded = "server";
+    this.error = undefined;
+    if (reason === undefined) {
+      this.copy.apply([...pieces, ...later]);
+      this.includeOpen();
+    } else this.copy.replace(reason, draft);
+    this.requireWhole();
+    this.told(Math.max(upTo, this.session.received()));
+    this.sendHeld();
+    this.changed();
+  }
+
+  /** The content is over. What was made on it and cannot be stored any more becomes a draft. */
+  private giveUp(reason: DraftReason, lineage: Offset, isShown: boolean): string | undefined {
+    const { ledger } = this;
+    const { content } = ledger;
+    const old = ledger.open.filter((open) =>
+      open.lineage === undefined ? reason === "restored" && isShown : open.lineage !== lineage,
+    );
+    const unsent = isShown && reason === "restored" ? this.copy.takeUnsent() : [];
+    const updates = [...old, ...unsent];
+    let draft: string | undefined;
+    if (updates.length > 0) {
+      const error = new RostrumError(
+        "DOCUMENT_RESTORED",
+        `The document "${this.document}" was begun anew; edits of its former content were not stored, and are kept as a draft.`,
+        { document: this.document, lineage, madeOn: content?.lineage ?? 0 },
+      );
+      for (const open of old) if (open.lineage === undefined) this.letGo(open);
+      draft = this.setAside(reason, error, updates);
+    }
+    if (content !== undefined) this.drafts.outlive(content, () => ledger.pieces);
+    return draft;
+  }
+
+  /** Updates that wait for what they build on are shown as a draft until it comes, if it ever does. */
+  private setHeldAside(): void {
+    const waiting = this.ledger.open.filter((open) => !open.included && !this.drafts.has(open));
+    const held = waiting.filter(({ lineage }) => lineage === undefined);
+    if (held.length === 0) return;
+    const error = new RostrumError(
+      "DOCUMENT_GAP",
+      `What ${held.length} edits of "${this.document}" build on was lost by the server; they are sent when it is there again, and kept as a draft until then.`,
+      { document: this.document, updates: held.length },
+    );
+    this.setAside("lost", error, held);
+  }
+
+  private requireWhole(): void {
+    if (this.copy.isWhole()) return void (this.isPatched = false);
+    if (!this.isPatched) {
+      this.isPatched = true;
+      return this.following.askForMore();
+    }
+    this.error = new RostrumError(
+      "DOCUMENT_GAP",
+      `The document "${this.document}" is not complete, and the server could not say what is lacking; what depends on it is not shown.`,
+      { document: this.document },
+    );
+    this.effects.warn(this.error);
+  }
+
+  private takeIncoming(): void {
+    const { incoming } = this;
+    if (incoming.length === 0) return;
+    this.incoming = [];
+    this.copy.apply(incoming);
+    this.includeOpen();
+    this.sendHeld();
+  }
+
+  /** Takes own updates into the copy that are not in it and can be now. */
+  private includeOpen(): void {
+    const waiting = this.ledger.open.filter(({ included }) => !included).sort(inOrder);
+    for (let more = waiting.length > 0; more; ) {
+      more = false;
+      const stuck = new Set<number>();
+      for (const open of waiting) {
+        if (open.included) continue;
+        const isRefused = open.lineage !== undefined && this.drafts.has(open);
+        if (stuck.has(open.replica) || isRefused || !this.copy.include(open.bytes)) {
+          stuck.add(open.replica);
+          continue;
+        }
+        open.included = more = true;
+        this.drafts.remove(open);
+      }
+    }
+  }
+
+  private get isSendable(): boolean {
+    const { content } = this.ledger;
+    const { birth } = this.session.state();
+    return (
+      this.early === undefined &&
+      content !== undefined &&
+      !this.isAnew &&
+      !this.following.isInDoubt &&
+      (birth === "" || content.birth === birth)
+    );
+  }
+
+  private resting: (() => void) | undefined;
+
+  /** The server could not take it just now. */
+  private rest(): void {
+    this.resting ??= this.effects.after(restFor, () => {
+      this.resting = undefined;
+      this.sendHeld();
+    });
+  }
+
+  /** Sends what waits here, as far as it is in the copy. */
+  private sendHeld(): void {
+    if (this.isOver || this.resting !== undefined || !this.isSendable) return;
+    const stuck = new Set<number>();
+    for (const open of [...this.ledger.open].sort(inOrder)) {
+      if (open.lineage !== undefined) continue;
+      if (open.included && !stuck.has(open.replica) && this.send(open)) this.disk.letGo(open);
+      else stuck.add(open.replica);
+    }
+  }
+
+  /** Hands it over to the session. Answers whether it is done with here. */
+  private send(open: Open): boolean {
+    const { content } = this.ledger;
+    if (content === undefined) return false;
+    try {
+      this.session.update([documentEvent(this.document), open.replica, open.n, content.lineage, open.bytes]);
+      open.lineage = content.lineage;
+      return true;
+    } catch (cause) {
+      const error = cause instanceof RostrumError ? cause : new RostrumError("USAGE", String(cause), {}, { cause });
+      if (error.code === "OUTBOX_FULL" || error.code === "CLOSED") return false;
+      const draft = this.setAside("refused", error, [open, ...this.ledger.behind(open)], this.condemned?.draft);
+      this.ledger.settle(open);
+      if (open.included) this.condemn(error, draft);
+      return true;
+    }
+  }
+
+  private stored(update: Pick<Update, "replica" | "n">, open: Open | undefined): void {
+    this.drafts.remove(update);
+    if (open?.lineage === undefined && open !== undefined) this.disk.letGo(open);
+    this.flushes.settled(keyOf(update));
+    this.disk.touch();
+    this.changed();
+  }
+
+  private hold(update: Update, included: boolean): void {
+    this.disk.hold(this.ledger.take(update, undefined, included));
+  }
+
+  private letGo(open: Open): void {
+    this.ledger.settle(open);
+    this.disk.letGo(open);
+  }
+
+  /** Keeps them as a draft, and tells who waits for them. */
+  private setAside(reason: DraftReason, error: RostrumError, updates: readonly Update[], into?: string): string {
+    const draft = this.drafts.put(reason, error, updates, into);
+    for (const update of updates) this.flushes.settled(keyOf(update), error);
+    return draft;
+  }
+
+  /** The copy cannot stay: what else is refused in this turn goes with it. */
+  private condemn(error: RostrumError, draft: string): void {
+    if (this.condemned !== undefined) return;
+    this.condemned = { error, draft };
+    this.changed();
+    this.repairs += 1;
+    this.calm ??= this.effects.after(calmAfter, () => {
+      this.calm = undefined;
+      this.repairs = 0;
+    });
+    // An editor that writes into each new copy by itself must not take all there is of the machine.
+    const excess = this.repairs - mostRepairs;
+    if (excess <= 0) this.effects.defer(() => this.repair());
+    else this.pause = this.effects.after(Math.min(5_000, 50 * 2 ** Math.min(excess, 10)), () => this.repair());
+  }
+
+  private repairs = 0;
+  private calm: (() => void) | undefined;
+  private pause: (() => void) | undefined;
+
+  private repair(): void {
+    const { condemned } = this;
+    if (condemned === undefined || this.isOver) return;
+    const unsent = this.copy.takeUnsent();
+    this.setAside("refused", condemned.error, unsent, condemned.draft);
+    this.takeIncoming();
+    this.copy.replace("refused", condemned.draft);
+    this.changed();
+  }
+
+  private becomeAnew(): void {
+    this.isAnew = true;
+    const { content, offset } = this.ledger;
+    // A page that comes after this one must not take it for what the server has.
+    if (content !== undefined)
+      this.disk.commit({ set: [["head", { format, birth: "", lineage: content.lineage, offset }]], remove: [] });
+  }
+
+  private compact(): boolean {
+    const { ledger } = this;
+    if (this.isAnew) return false;
+    if (!ledger.isLong) return true;
+    const fromCopy =
+      this.condemned === undefined && this.incoming.length === 0 && ledger.open.length === 0 && this.loaded !== false;
+    const state = this.copy.compacted(ledger.pieces, fromCopy);
+    if (state !== undefined) ledger.compact(state);
+    return true;
+  }
+}
+
+/** After these it is open whether the update is stored, or it may be stored all the same. */
+const putBack: ReadonlySet<string> = new Set(["OUTCOME_UNKNOWN", "RESYNCHRONIZED"]);
+
+const inOrder = (a: Open, b: Open): number => a.replica - b.replica || a.n - b.n;

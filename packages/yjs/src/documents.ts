@@ -1,0 +1,128 @@
+/** The documents of a session in this page: what the session tells goes to the one that it concerns. */
+
+import type { Extension, ExtensionHost } from "@rostrum/client";
+import {
+  type DocumentRefusedFrame,
+  type DocumentStateFrame,
+  documentIn,
+  documentOf,
+  type Entry,
+  type Offset,
+  type Outcome,
+  type RostrumError,
+  type UpdateItem,
+} from "@rostrum/protocol";
+import { DocBinding, type MadeOptions } from "./binding.ts";
+import { holding } from "./disk.ts";
+import { drafting } from "./drafts.ts";
+import type { Effects, Transaction } from "./terms.ts";
+import type { VersionHost } from "./versions.ts";
+
+export class Documents implements Extension {
+  private readonly bindings = new Map<string, DocBinding>();
+  private named: ReadonlySet<string> = new Set();
+  private over: RostrumError | undefined;
+
+  constructor(
+    private readonly session: ExtensionHost,
+    readonly effects: Effects,
+    private readonly save: VersionHost["save"],
+  ) {}
+
+  /** The binding of a document: the same one until it is destroyed. */
+  bind(name: string, options: MadeOptions): DocBinding {
+    const known = this.bindings.get(name);
+    if (known !== undefined) return known;
+    if (this.over !== undefined) throw this.over;
+    const { session, effects, save } = this;
+    const binding = new DocBinding(name, options, {
+      session,
+      effects,
+      versions: { session, save },
+      bind: (other, settings) => this.bind(other, settings),
+      destroyed: (gone) => {
+        if (this.bindings.get(name) === gone) this.bindings.delete(name);
+      },
+    });
+    this.bindings.set(name, binding);
+    return binding;
+  }
+
+  follows(): readonly string[] {
+    const received = this.session.received();
+    const names = [...this.bindings].flatMap(([name, { course }]) => (course.standsAt(received) ? [name] : []));
+    this.named = new Set(names);
+    return names;
+  }
+
+  opened(outcome: Outcome): void {
+    const anew = outcome.kind === "reset" && outcome.why !== "member-unknown";
+    for (const { name, course } of this.all()) course.opened(outcome.kind === "resumed" && this.named.has(name), anew);
+  }
+
+  entry(entry: Entry): void {
+    if (entry.type === "messages") {
+      const name = documentIn(entry);
+      const binding = name === undefined ? undefined : this.bindings.get(name);
+      entry.items.forEach((item, index) => binding?.course.entry(entry.offset + index, item as UpdateItem));
+    } else if (entry.type === "document-restored") {
+      this.bindings.get(entry.document)?.course.begunAnew(entry.offset);
+    } else if (entry.type === "resynchronized" && entry.kind !== "set") {
+      for (const { course } of this.all()) course.begunAnew(entry.offset);
+    }
+  }
+
+  told(upTo: Offset): void {
+    for (const { course } of this.all()) course.told(upTo);
+  }
+
+  frame(frame: DocumentStateFrame | DocumentRefusedFrame): void {
+    const binding = this.bindings.get(frame.document);
+    if (frame.point === undefined) binding?.course.following.frame(frame);
+    else binding?.versions.frame(frame);
+  }
+
+  refused(item: UpdateItem, error: RostrumError): void {
+    const [event, replica, n, lineage, bytes] = item;
+    const name = documentOf(event) ?? "";
+    const binding = this.bindings.get(name);
+    if (binding !== undefined) return binding.course.refused(item, error);
+    // Nobody has it open: it is kept for who opens it next.
+    const { code, message } = error;
+    const { birth } = this.session.state();
+    this.put(
+      name,
+      drafting({ birth, lineage, reason: "refused", code, message, at: this.effects.now() }, [{ replica, n, bytes }]),
+    );
+  }
+
+  lost(items: readonly UpdateItem[]): void {
+    for (const name of new Set(items.map(([event]) => documentOf(event) ?? ""))) {
+      const own = items.filter(([event]) => documentOf(event) === name);
+      const binding = this.bindings.get(name);
+      if (binding !== undefined) binding.course.lost(own);
+      else for (const [, replica, n, , bytes] of own) this.put(name, holding({ replica, n, bytes }));
+    }
+  }
+
+  gathered(): void {
+    for (const binding of this.all()) binding.gathered();
+  }
+
+  changed(): void {
+    for (const binding of this.all()) binding.changed();
+  }
+
+  closed(error: RostrumError, forget: boolean): void {
+    this.over = error;
+    for (const binding of this.all()) binding.end(error, forget);
+  }
+
+  private all(): readonly DocBinding[] {
+    return [...this.bindings.values()];
+  }
+
+  private put(name: string, transaction: Transaction): void {
+    this.effects.keep(name, (place) => place?.commit(transaction, () => {}));
+  }
+}

@@ -1,0 +1,65 @@
+/** Gathers what is typed: the first at once, then some at a time while more comes. */
+
+import { merge } from "./copy.ts";
+import type { Effects } from "./terms.ts";
+
+const most = 50;
+const pause = 25;
+
+export class Gathering {
+  private parts: Uint8Array[] = [];
+  private bytes = 0;
+  private isDue = false;
+  private undo: (() => void) | undefined;
+
+  constructor(
+    private readonly effects: Pick<Effects, "defer" | "after">,
+    private readonly largest: () => number,
+    private readonly send: (update: Uint8Array) => void,
+  ) {}
+
+  get isEmpty(): boolean {
+    return this.parts.length === 0;
+  }
+
+  add(update: Uint8Array): void {
+    // What one message can carry is the limit of one update.
+    if (this.bytes + update.byteLength > this.largest()) this.flush();
+    this.parts.push(update);
+    this.bytes += update.byteLength;
+    if (this.parts.length >= most) this.flush();
+    else if (this.undo === undefined && !this.isDue) {
+      this.isDue = true;
+      this.effects.defer(() => {
+        this.isDue = false;
+        this.flush();
+      });
+    }
+  }
+
+  /** Sends what there is now. */
+  flush(): void {
+    const update = this.take();
+    if (update === undefined) return;
+    this.undo ??= this.effects.after(pause, () => {
+      this.undo = undefined;
+      this.flush();
+    });
+    this.send(update);
+  }
+
+  /** What there is, to be done with otherwise. */
+  take(): Uint8Array | undefined {
+    const { parts } = this;
+    if (parts.length === 0) return undefined;
+    this.parts = [];
+    this.bytes = 0;
+    return merge(parts);
+  }
+
+  stop(): void {
+    this.undo?.();
+    this.undo = undefined;
+    this.parts = [];
+  }
+}
