@@ -34,7 +34,7 @@ const roots = (doc: Y.Doc): readonly Nested[] => [
 
 export const undoOf = (doc: Y.Doc): Y.UndoManager =>
   // By the clock on the wall nothing may be decided here.
-  new Y.UndoManager([...(roots(doc) as Y.AbstractType<unknown>[])], { captureTimeout: 0 });
+  new Y.UndoManager([...roots(doc)], { captureTimeout: 0 });
 
 /** One transaction of a person. Answers the marks it put in. */
 export const editAtRandom = (doc: Y.Doc, undo: Y.UndoManager | undefined, scheduler: Scheduler, marks: Marks): string[] => {
@@ -104,7 +104,7 @@ const made = (scheduler: Scheduler, mark: () => string): Nested | string | objec
   const dice = scheduler.random();
   if (dice < 0.12) return new Y.Text(mark());
   if (dice < 0.24) return new Y.Map([["made", mark()]]);
-  if (dice < 0.34) return Y.Array.from<unknown>([mark(), 1]);
+  if (dice < 0.34) return Y.Array.from<string | number>([mark(), 1]);
   return dice < 0.5 ? { deep: [mark()] } : mark();
 };
 

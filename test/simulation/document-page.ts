@@ -6,6 +6,7 @@ import { Awareness } from "y-protocols/awareness";
 import type * as Y from "yjs";
 import type { Effects, Place } from "../../packages/yjs/src/terms.ts";
 import { type Page, updatesIn } from "./device.ts";
+import { session } from "./node.ts";
 
 type Heard = (from: MemberId | null, args: readonly unknown[]) => void;
 
@@ -88,7 +89,7 @@ export const hostOf = (page: Page): ExtensionHost => {
       throw new Error("Commands are given by the world here.");
     },
     volatile: (event, args, to) => engine.sendVolatile(event, args, to),
-    send: (frame) => page.send([{ ...frame, session: engine.state.id }]),
+    send: (frame) => page.send([{ ...frame, session }]),
     keep: () => {
       throw new Error("The page's effects say where things are kept.");
     },

@@ -4,13 +4,11 @@ import {
   type ClientFrame,
   documentEvent,
   documentIn,
-  documentOf,
   type Entry,
   type MemberCommand,
   type MemberId,
   type Messages,
   may,
-  type Offset,
   type ServerFrame,
   type SessionConfig,
   type SessionState,
@@ -19,7 +17,7 @@ import {
 } from "@rostrum/protocol";
 import type { Scheduler } from "@rostrum/testing";
 import * as Y from "yjs";
-import { run } from "../../packages/server/src/documents/task.ts";
+import { run } from "@rostrum/server/internal";
 import type { Page } from "./device.ts";
 import { docOf, storeFaults, trimFaults } from "./document-checks.ts";
 import { Desk, describeEdit, type Edit, type Held } from "./document-desk.ts";
@@ -27,7 +25,7 @@ import { Marks, nameOf } from "./document-edits.ts";
 import { differenceOf, marksOf, Oracle, pristine } from "./document-oracle.ts";
 import { Rogue } from "./document-rogue.ts";
 import { sabotageHost, sabotagePage } from "./document-sabotage.ts";
-import { rolesOf, type SimHost, type SimNode } from "./node.ts";
+import { rolesOf, type SimHost, type SimNode, session } from "./node.ts";
 import type { Sabotage } from "./sabotage.ts";
 import type { SimStore } from "./store.ts";
 
@@ -160,7 +158,7 @@ export class DocumentPlay {
     if (frame.type === "entries") {
       for (const entry of frame.entries) {
         const document = documentIn(entry);
-        if (document === undefined) continue;
+        if (document === undefined || ("by" in entry && entry.by === page.member)) continue;
         const until = this.followed.get(page)?.get(document) ?? 0;
         if (until < this.world.scheduler.now)
           this.world.fail(`document: ${page.scope} is told of ${document} at #${entry.offset}, which it does not follow`);
@@ -257,7 +255,7 @@ export class DocumentPlay {
     const document = scheduler.pick(this.oracle.documents);
     if (point === undefined || document === undefined || !page.live) return;
     this.answers.delete(`${page.scope} ${document} ${point}`);
-    page.send([{ type: "document-open", session: page.engine.state.id, document, point }]);
+    page.send([{ type: "document-open", session, document, point }]);
   }
 
   private answered(page: Page, frame: Extract<ServerFrame, { type: "document-state" }>): void {
@@ -318,8 +316,16 @@ export class DocumentPlay {
     if (hostile === undefined || !page.alive) return;
     for (const mark of hostile.marks ?? []) this.forbidden.add(mark);
     note(`${page.scope} means ill of ${document}: ${hostile.what}`);
-    const command: MemberCommand = { type: "messages", items: [hostile.item], ...page.engine.under() };
-    page.submit(command, this.world.newId());
+    const nothing = (): void => {};
+    try {
+      page.engine.submit({ type: "messages", items: [hostile.item], ...page.engine.under() }, 100, {
+        queued: nothing,
+        stored: nothing,
+        refused: nothing,
+      });
+    } catch {
+      // Its session is over.
+    }
   }
 
   // ---- what must be true ----
@@ -367,7 +373,7 @@ export class DocumentPlay {
 
   /** After the faults have ended. */
   check(state: SessionState): void {
-    const { store, fail } = this.world;
+    const { store } = this.world;
     for (const [document] of store.documents.all()) this.checkStored(document);
     for (const desk of this.desks.values()) if (desk.page.live) desk.checkAtRest();
     this.checkEdits();
@@ -380,7 +386,7 @@ export class DocumentPlay {
     const { store, fail } = this.world;
     const drafts = new Map<string, Held>();
     for (const desk of this.desks.values()) {
-      if (!desk.page.alive) continue;
+      if (!desk.page.live) continue;
       for (const document of desk.bound) drafts.set(`${desk.page.scope} ${document}`, desk.draftsOf(document));
     }
     for (const edit of this.edits) {
@@ -416,10 +422,10 @@ export class DocumentPlay {
 
   /** When nobody has touched a document for long, nothing of it stands in a server's memory. */
   private checkIdle(): void {
-    const { scheduler } = this.world;
+    const { scheduler, nodes, fail } = this.world;
     scheduler.runUntil(scheduler.now + 150_000);
-    for (const { name, host } of this.world.nodes)
-      if (host?.documents?.resting === false) this.world.fail(`document: ${name} still has documents in memory`);
+    for (const { name, host } of nodes)
+      if (host?.documents?.resting === false) fail(`document: ${name} still has documents in memory`);
   }
 }
 

@@ -242,7 +242,9 @@ class World {
       ({ page }) =>
         `${page.scope} is ${page.member ?? "nobody"}, ${page.alive ? page.engine.phase.kind : "dead"}${page.engine.phase.kind === "closed" ? ` (${page.engine.phase.error.message})` : ""}, ${page.engine.received}/${page.engine.processed}, ${page.engine.outbox.size} unsent, ${JSON.stringify(page.resumptions)}${page.warnings.map((warning) => `\n  ${warning}`).join("")}`,
     );
-    return [...pages, ...this.store.truth.map((entry) => JSON.stringify(entry))];
+    const shown = (_: string, value: unknown): unknown =>
+      value instanceof Uint8Array ? `${value.length} bytes` : value;
+    return [...pages, ...this.store.truth.map((entry) => JSON.stringify(entry, shown))];
   }
 
   private note(text: string): void {

@@ -80,6 +80,7 @@ export class Drafts {
   }
 
   load(values: ReadonlyMap<string, unknown>): void {
+    const early = [...this.drafts.values()];
     for (const [key, value] of values) {
       const [kind, id = "", replica] = key.split("/");
       if (kind === "d" && replica === undefined)
@@ -93,6 +94,11 @@ export class Drafts {
       const update = value as Update;
       draft.updates.set(keyOf(update), update);
       this.where.set(keyOf(update), draft);
+    }
+    // Before the disk was read nothing could be written to it.
+    for (const { id, head, updates } of early) {
+      const kept = [...updates.values()].map((update) => [`d/${id}/${keyOf(update)}`, plain(update)] as const);
+      this.host.commit({ set: [[`d/${id}`, head], ...kept], remove: [] });
     }
     this.show();
   }
