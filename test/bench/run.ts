@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { size } from "../house/size.mjs";
 import { fanout, latency, loaded, memory, mesh, openLong, storm } from "./cases.ts";
+import { documentRows } from "./documents/rows.ts";
 import { contention, floorMemory, grantLatency } from "./floors.ts";
 import { median } from "./load.ts";
 import { RestoreScene } from "./restore.ts";
@@ -270,6 +271,8 @@ if (wanted("restore-local", "restore-server")) {
     add(`restore-${where}`, "ms to the app's state", median(ours), median(peer), "shown");
   }
 }
+
+await documentRows({ rounds, wanted, add });
 
 if (wanted("client-size")) {
   const { bytes, budget } = await size();
