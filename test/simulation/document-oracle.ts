@@ -183,6 +183,12 @@ export class Oracle {
     return deletes.every((each) => written.deleted.get(each.client)?.holds(each.from, each.to) === true);
   }
 
+  /** Whether the content that an edit was made on has made room for another. */
+  isOver(document: string, { replica }: Extent): boolean {
+    const history = this.histories.get(document);
+    return history !== undefined && history.writers.get(replica)?.lineage !== history.lineage;
+  }
+
   /** Whether the log has anything of what somebody added there. */
   hasSome(document: string, { replica, from, to }: Extent): boolean {
     const written = this.histories.get(document)?.writers.get(replica);

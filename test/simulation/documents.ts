@@ -133,7 +133,27 @@ export class DocumentPlay {
 
   /** The log is lost, and a copy is in its place. */
   lost(): void {
+    this.excuseLost();
     this.oracle.reload(this.world.store.truth, this.world.userOf);
+  }
+
+  /** What its page need not keep for the case of a loss: what was taken back, or is secured, or is more than it is to keep. */
+  private excuseLost(): void {
+    const { truth = [], kept = 0 } = this.world.store.lost.at(-1) ?? {};
+    const points = new Map(truth.flatMap((entry) => (entry.type === "sync-point" ? [[entry.serial, entry]] : [])));
+    const isSecured = truth.some(
+      (entry) =>
+        entry.type === "sync-settled" &&
+        entry.outcome === "confirmed" &&
+        points.get(entry.serial)?.kind === "major" &&
+        (points.get(entry.serial)?.offset ?? 0) > kept,
+    );
+    const frugal = new Set<string>();
+    for (const { page } of this.desks.values()) if (page.profile.secureMessages < 1_000) frugal.add(page.scope);
+    for (const edit of this.edits) {
+      if (!this.oracle.has(edit.document, edit.extent)) continue;
+      if (isSecured || frugal.has(edit.scope) || this.oracle.isOver(edit.document, edit.extent)) edit.excused = true;
+    }
   }
 
   /** Some pages are told before they go. */
