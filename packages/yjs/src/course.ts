@@ -156,9 +156,11 @@ export class Course {
 
   refused(item: UpdateItem, error: RostrumError): void {
     if (this.isEarly(() => this.refused(item, error))) return;
-    const [, replica, n, , bytes] = item;
+    const [, replica, n, lineage, bytes] = item;
     const update: Update = { replica, n, bytes };
     const open = this.ledger.settle(update);
+    const { content } = this.ledger;
+    const isFormer = content !== undefined && !this.isAnew && content.lineage !== lineage;
     const { code, details } = error;
     if (code === "DOCUMENT_GAP" && details["known"] === true) {
       this.ledger.add({ format: 1, bytes });
@@ -173,13 +175,14 @@ export class Course {
       else this.effects.defer(() => this.sendHeld());
       return this.changed();
     }
-    const restored = code === "DOCUMENT_RESTORED";
+    // What was made on a content that is over does not go into another one, though it might fit.
+    const restored = code === "DOCUMENT_RESTORED" || isFormer;
     const behind = this.ledger.behind(update);
     const draft = this.setAside(restored ? "restored" : "refused", error, [update, ...behind]);
-    const lineage = details["lineage"];
-    if (restored && typeof lineage === "number" && this.ledger.content?.lineage !== lineage) {
+    const current = details["lineage"];
+    if (restored && typeof current === "number" && content?.lineage !== current) {
       // The answer brings the copy that takes its place.
-      this.following.begunAnew(lineage);
+      this.following.begunAnew(current);
     } else if (open?.included === true || behind.some(({ included }) => included)) this.condemn(error, draft);
     this.changed();
   }

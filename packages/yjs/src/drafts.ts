@@ -118,7 +118,7 @@ export class Drafts {
     const news = updates.filter((update) => !this.has(update));
     const known = into === undefined ? undefined : this.drafts.get(into);
     if (news.length === 0) return known?.id ?? this.where.get(keyOf(updates[0] ?? { replica: 0, n: 0 }))?.id ?? "";
-    const id = known?.id ?? idOf(news);
+    const id = known?.id ?? this.freeId(idOf(news));
     const draft = known ?? {
       id,
       head: { ...(made ?? nowhere), reason, code: error.code, message: error.message, at: this.host.now() },
@@ -134,6 +134,13 @@ export class Drafts {
     this.host.commit({ set, remove: [] });
     this.bound();
     this.show();
+    return id;
+  }
+
+  /** A draft may have lost the update that it was named after. */
+  private freeId(wanted: string): string {
+    let id = wanted;
+    for (let count = 2; this.drafts.has(id); count += 1) id = `${wanted}-${count}`;
     return id;
   }
 
