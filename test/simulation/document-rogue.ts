@@ -18,6 +18,7 @@ export class Rogue {
     private readonly scheduler: Scheduler,
     private readonly oracle: Oracle,
     private readonly marks: Marks,
+    private readonly user: string,
   ) {}
 
   /** `stored`: some update that the log has of the document. */
@@ -26,7 +27,7 @@ export class Rogue {
     const lineage = oracle.lineageOf(document);
     const event = documentEvent(document);
     const fresh = scheduler.between(2 ** 20, 2 ** 32 - 1);
-    const honest = scheduler.pick(oracle.writersOf(document));
+    const honest = scheduler.pick(oracle.writersOf(document).filter(({ user }) => user !== this.user));
     const mark = this.marks.next();
     const marks = [mark];
     const item = (replica: number, n: number, update: Uint8Array, on = lineage): UpdateItem => [

@@ -85,7 +85,7 @@ export class DocumentPlay {
 
   constructor(readonly world: DocumentWorld) {
     const { scheduler, store } = world;
-    this.rogue = new Rogue(scheduler, this.oracle, this.marks);
+    this.rogue = new Rogue(scheduler, this.oracle, this.marks, rogueUser);
     store.documents.saved = (document) => this.checkStored(document);
     store.trimmed = () => this.checkTrim();
   }
@@ -167,11 +167,16 @@ export class DocumentPlay {
   }
 
   saying(page: Page, frame: ClientFrame): void {
-    if (frame.type === "open") this.followed.set(page, new Map((frame.documents ?? []).map((each) => [each, Infinity])));
-    const followed = this.followed.get(page);
-    if (frame.type === "document-open" && frame.point === undefined) followed?.set(frame.document, Infinity);
+    const followed = this.followed.get(page) ?? new Map<string, number>();
+    this.followed.set(page, followed);
     // What was on its way still comes.
-    if (frame.type === "document-close") followed?.set(frame.document, this.world.scheduler.now + 10_000);
+    const soon = this.world.scheduler.now + 10_000;
+    if (frame.type === "open") {
+      for (const [document, until] of followed) followed.set(document, Math.min(until, soon));
+      for (const document of frame.documents ?? []) followed.set(document, Infinity);
+    }
+    if (frame.type === "document-open" && frame.point === undefined) followed.set(frame.document, Infinity);
+    if (frame.type === "document-close") followed.set(frame.document, soon);
   }
 
   overhear(page: Page, frame: ServerFrame): void {
