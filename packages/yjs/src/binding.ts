@@ -75,6 +75,8 @@ interface BindingHost {
   /** Binds another document of the session. */
   readonly bind: (name: string, options: MadeOptions) => DocBinding;
   readonly destroyed: (binding: DocBinding) => void;
+  /** Numbers under which the document was edited in this page. */
+  readonly used: Set<number>;
 }
 
 /**
@@ -118,6 +120,8 @@ export class DocBinding {
   private over: RostrumError | undefined;
   private warnedTwice = false;
   private isBegun = false;
+  /** Numbers of this document's copies in this page. */
+  private readonly used: Set<number>;
 
   /** @internal */
   constructor(
@@ -126,6 +130,7 @@ export class DocBinding {
     private readonly host: BindingHost,
   ) {
     const { session, effects } = host;
+    this.used = host.used;
     this.whenLoaded = this.loadedMoment.reached;
     this.whenSynced = this.syncedMoment.reached;
     this.status = shown(this.statusSource);
@@ -171,10 +176,7 @@ export class DocBinding {
     });
     this.isBegun = true;
     this.attach();
-    if (this.present.store.clients.size > 0)
-      Y.transact(this.present, (transaction) =>
-        this.onUpdate(Y.encodeStateAsUpdate(this.present), undefined, this.present, transaction),
-      );
+    this.takeMade();
     this.changed();
     this.course.load();
   }
@@ -318,7 +320,19 @@ export class DocBinding {
         `create() for "${this.name}" returned a document with content. It would be added anew by each page; let the server put it there once.`,
         { document: this.name },
       );
+    // No number is used twice, whoever chose it.
+    while (this.used.has(doc.clientID)) doc.clientID = newDoc().clientID;
+    this.used.add(doc.clientID);
     return doc;
+  }
+
+  /** What was edited in it before it was bound, perhaps under another number. */
+  private takeMade(): void {
+    const [replica, ...more] = this.present.store.clients.keys();
+    if (replica === undefined) return;
+    const bytes = Y.encodeStateAsUpdate(this.present);
+    if (more.length === 0) return this.course.edited({ replica, n: 0, bytes });
+    this.course.editedInVain(madeElsewhere(this.name), this.updateOf(bytes));
   }
 
   private attach(): void {
@@ -414,8 +428,10 @@ export class DocBinding {
 
   // ---- what is edited ----
 
-  private readonly onUpdate = (bytes: Uint8Array, origin: unknown, _: Y.Doc, { local }: Y.Transaction): void => {
-    if (origin === this && !local) return;
+  private readonly onUpdate = (bytes: Uint8Array, origin: unknown, _: Y.Doc, transaction: Y.Transaction): void => {
+    const { local, beforeState, afterState } = transaction;
+    // Not even what the app adds within our transaction passes for an update of others.
+    if (origin === this && !local && beforeState.get(this.replica) === afterState.get(this.replica)) return;
     // Yjs takes another number if it meets its own from elsewhere.
     if (this.present.clientID !== this.replica) {
       this.gathering.flush();
@@ -437,12 +453,7 @@ export class DocBinding {
     const writable = writableNow(session, this.name, false);
     if (!writable.can) return notWritable(this.name, writable);
     const mixed = !local || readFacts(bytes).adds.some(({ client }) => client !== this.replica);
-    if (mixed)
-      return new RostrumError(
-        "DOCUMENT_INVALID",
-        `An update made elsewhere was applied to the document "${this.name}"; it was taken back and kept as a draft. Only the session brings updates of others: insert the content as an edit instead.`,
-        { document: this.name, what: "mixed" },
-      );
+    if (mixed) return madeElsewhere(this.name);
     const limit = session.limits().updateBytes;
     if (bytes.byteLength <= limit) return undefined;
     return new RostrumError(
@@ -501,6 +512,13 @@ export class DocBinding {
     if (synced) this.syncedMoment.resolve();
   }
 }
+
+const madeElsewhere = (document: string): RostrumError =>
+  new RostrumError(
+    "DOCUMENT_INVALID",
+    `An update made elsewhere was applied to the document "${document}"; it was taken back and kept as a draft. Only the session brings updates of others: insert the content as an edit instead.`,
+    { document, what: "mixed" },
+  );
 
 const newDoc = (): Y.Doc => new Y.Doc();
 

@@ -10,7 +10,7 @@ import { Disk, format, readRecord } from "./disk.ts";
 import { type DraftReason, Drafts } from "./drafts.ts";
 import { Following, type Numbered } from "./following.ts";
 import { Ledger, type Open } from "./ledger.ts";
-import { type Effects, keyOf, type Piece, type Update } from "./terms.ts";
+import { type Content, type Effects, keyOf, type Piece, type Update } from "./terms.ts";
 import { Flushes } from "./waiting.ts";
 
 /** The copy that the app has. */
@@ -55,6 +55,8 @@ export class Course {
   /** The server has lost what is confirmed here, or some of it. */
   private isAnew = false;
   private incoming: Piece[] = [];
+  /** While another content takes its place: the one before. */
+  private former: { readonly content: Content; readonly pieces: readonly Piece[] } | undefined;
   /** It was asked once for what is lacking. */
   private isPatched = false;
   private isOver = false;
@@ -198,6 +200,8 @@ export class Course {
   update(): void {
     if (this.early !== undefined) return;
     this.following.ask();
+    // It has gone on from where this device had it.
+    if (this.loaded === "device" && this.following.isFollowing && this.session.isLive()) this.loaded = "server";
     this.sendHeld();
   }
 
@@ -309,6 +313,7 @@ export class Course {
     const reason = isSame || this.loaded === false ? undefined : why;
     // In another log they may go on; a restored document is another one.
     if (!isSame && why === "lost") for (const update of this.copy.takeUnsent()) this.edited(update);
+    if (!isSame && content !== undefined) this.former = { content, pieces: ledger.pieces };
     const draft = isSame ? undefined : this.giveUp(why, lineage, reason !== undefined);
     if (isSame && !whole) for (const piece of pieces) ledger.add(piece);
     else ledger.begin({ birth, lineage }, pieces);
@@ -320,7 +325,9 @@ export class Course {
     if (reason === undefined) {
       this.copy.apply([...pieces, ...later]);
       this.includeOpen();
+      if (!isSame) this.setHeldAside();
     } else this.copy.replace(reason, draft);
+    this.former = undefined;
     this.requireWhole();
     this.told(Math.max(upTo, this.session.received()));
     this.sendHeld();
@@ -346,7 +353,6 @@ export class Course {
       for (const open of old) if (open.lineage === undefined) this.letGo(open);
       draft = this.setAside(reason, error, updates);
     }
-    if (content !== undefined) this.drafts.outlive(content, () => ledger.pieces);
     return draft;
   }
 
@@ -354,13 +360,17 @@ export class Course {
   private setHeldAside(): void {
     const waiting = this.ledger.open.filter((open) => !open.included && !this.drafts.has(open));
     const held = waiting.filter(({ lineage }) => lineage === undefined);
-    if (held.length === 0) return;
-    const error = new RostrumError(
+    const { former } = this;
+    if (held.length > 0) this.setAside("lost", this.builtOnLost(held.length), held);
+    if (former !== undefined) this.drafts.outlive(former.content, () => former.pieces);
+  }
+
+  private builtOnLost(updates: number): RostrumError {
+    return new RostrumError(
       "DOCUMENT_GAP",
-      `What ${held.length} edits of "${this.document}" build on was lost by the server; they are sent when it is there again, and kept as a draft until then.`,
-      { document: this.document, updates: held.length },
+      `What $updatesedits of "${this.document}" build on was lost by the server; they are sent when it is there again, and kept as a draft until then.`,
+      { document: this.document, updates },
     );
-    this.setAside("lost", error, held);
   }
 
   private requireWhole(): void {
@@ -475,7 +485,7 @@ export class Course {
 
   /** Keeps them as a draft, and tells who waits for them. */
   private setAside(reason: DraftReason, error: RostrumError, updates: readonly Update[], into?: string): string {
-    const draft = this.drafts.put(reason, error, updates, into);
+    const draft = this.drafts.put(reason, error, updates, into, this.former?.content);
     for (const update of updates) this.flushes.settled(keyOf(update), error);
     return draft;
   }

@@ -21,6 +21,7 @@ import type { VersionHost } from "./versions.ts";
 export class Documents implements Extension {
   private readonly bindings = new Map<string, DocBinding>();
   private named: ReadonlySet<string> = new Set();
+  private readonly used = new Map<string, Set<number>>();
   private over: RostrumError | undefined;
 
   constructor(
@@ -35,10 +36,13 @@ export class Documents implements Extension {
     if (known !== undefined) return known;
     if (this.over !== undefined) throw this.over;
     const { session, effects, save } = this;
+    const used = this.used.get(name) ?? new Set();
+    this.used.set(name, used);
     const binding = new DocBinding(name, options, {
       session,
       effects,
       versions: { session, save },
+      used,
       bind: (other, settings) => this.bind(other, settings),
       destroyed: (gone) => {
         if (this.bindings.get(name) === gone) this.bindings.delete(name);

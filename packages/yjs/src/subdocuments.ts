@@ -1,6 +1,6 @@
 /** Sub-documents: documents of their own, named by their guid, bound while they are loaded. */
 
-import type * as Y from "yjs";
+import * as Y from "yjs";
 import type { DocBinding, MadeOptions } from "./binding.ts";
 
 interface Change {
@@ -35,16 +35,17 @@ export class Subdocuments {
   }
 
   private readonly changed = ({ loaded, removed }: Change): void => {
-    for (const { guid } of removed) this.unbind(guid);
+    for (const doc of removed) if (this.bindings.get(doc.guid)?.doc === doc) this.unbind(doc.guid);
     for (const doc of loaded) {
       if (this.bindings.has(doc.guid)) continue;
-      let first: Y.Doc | undefined = doc;
+      let latest: Y.Doc | undefined;
       const binding = this.bind(doc.guid, {
-        // The parent holds the first; what replaces it only the binding does.
         create: () => {
-          const made = first ?? (new (doc.constructor as typeof Y.Doc)({ gc: doc.gc, meta: doc.meta }) as Y.Doc);
-          first = undefined;
-          return made;
+          const former = latest;
+          latest = former === undefined ? doc : inPlaceOf(former);
+          // Yjs gives it its parent's, which it may have had before.
+          latest.clientID = new Y.Doc().clientID;
+          return latest;
         },
         isMade: true,
       });
@@ -59,3 +60,18 @@ export class Subdocuments {
     binding?.destroy();
   }
 }
+
+/** Another one takes its place in the parent, so that who looks there finds what the binding has. */
+const inPlaceOf = (former: Y.Doc): Y.Doc => {
+  const next = new Y.Doc({ guid: former.guid, gc: former.gc, meta: former.meta, autoLoad: former.autoLoad });
+  const item = former._item;
+  if (item?.content instanceof Y.ContentDoc) {
+    item.content.doc = next;
+    next._item = item;
+    former._item = null;
+    const parent = (item.parent as Y.AbstractType<unknown>).doc;
+    parent?.subdocs.delete(former);
+    parent?.subdocs.add(next);
+  }
+  return next;
+};
