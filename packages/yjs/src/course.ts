@@ -113,7 +113,7 @@ export class Course {
     this.error = undefined;
     this.isPatched = false;
     if (anew) this.becomeAnew();
-    this.following.opened(continued && !this.isAnew);
+    this.following.opened(continued && !this.isAnew, anew);
     this.changed();
   }
 
@@ -171,7 +171,8 @@ export class Course {
     }
     // Nobody knows whether it is stored, or it came too late for another reason than what it says: it can be sent again, as its
     // number keeps it single. What builds on one that waits here waits as well.
-    if (putBack.has(code) || error.retryable || (code === "DOCUMENT_GAP" && this.ledger.isHeldBack(update))) {
+    const isHeldBack = code === "DOCUMENT_GAP" && this.ledger.isHeldBack(update);
+    if (!isFormer && (isPutBack(error) || isHeldBack)) {
       this.hold(update, open?.included ?? false);
       if (error.retryable) this.rest();
       else this.effects.defer(() => this.sendHeld());
@@ -179,8 +180,9 @@ export class Course {
     }
     // What was made on a content that is over does not go into another one, though it might fit.
     const restored = code === "DOCUMENT_RESTORED" || isFormer;
+    const why = isFormer ? this.overError(content.lineage, lineage) : error;
     const behind = this.ledger.behind(update);
-    const draft = this.setAside(restored ? "restored" : "refused", error, [update, ...behind]);
+    const draft = this.setAside(restored ? "restored" : "refused", why, [update, ...behind]);
     const current = details["lineage"];
     if (restored && typeof current === "number" && content?.lineage !== current) {
       // The answer brings the copy that takes its place.
@@ -345,15 +347,19 @@ export class Course {
     const updates = [...old, ...unsent];
     let draft: string | undefined;
     if (updates.length > 0) {
-      const error = new RostrumError(
-        "DOCUMENT_RESTORED",
-        `The document "${this.document}" was begun anew; edits of its former content were not stored, and are kept as a draft.`,
-        { document: this.document, lineage, madeOn: content?.lineage ?? 0 },
-      );
+      const error = this.overError(lineage, content?.lineage ?? 0);
       for (const open of old) if (open.lineage === undefined) this.letGo(open);
       draft = this.setAside(reason, error, updates);
     }
     return draft;
+  }
+
+  private overError(lineage: Offset, madeOn: Offset): RostrumError {
+    return new RostrumError(
+      "DOCUMENT_RESTORED",
+      `The document "${this.document}" was begun anew; edits of its former content were not stored, and are kept as a draft.`,
+      { document: this.document, lineage, madeOn },
+    );
   }
 
   /** Updates that wait for what they build on are shown as a draft until it comes, if it ever does. */
@@ -542,5 +548,8 @@ export class Course {
 
 /** After these it is open whether the update is stored, or it may be stored all the same. */
 const putBack: ReadonlySet<string> = new Set(["OUTCOME_UNKNOWN", "RESYNCHRONIZED"]);
+
+/** Whether what was refused so is to be sent again. */
+export const isPutBack = ({ code, retryable }: RostrumError): boolean => putBack.has(code) || retryable;
 
 const inOrder = (a: Open, b: Open): number => a.replica - b.replica || a.n - b.n;

@@ -60,8 +60,9 @@ export class Following {
     return this.least > 0;
   }
 
-  /** Taken up by the server; `continued`: with us as we said we were. */
-  opened(continued: boolean): void {
+  /** Taken up by the server; `continued`: with us as we said we were; `anew`: in another log, where old offsets mean nothing. */
+  opened(continued: boolean, anew: boolean): void {
+    if (anew) this.least = 0;
     this.asking = undefined;
     this.early = [];
     this.retries = 0;
