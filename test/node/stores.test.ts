@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Entry, sessionId } from "@rostrum/protocol";
 import { embeddedStore, memoryStore, type Store } from "@rostrum/server";
-import { storeContract } from "@rostrum/testing/contract";
+import { type Subject, storeContract } from "@rostrum/testing/contract";
+import { documentStoreContract } from "@rostrum/testing/document-contract";
 import { ClassicLevel } from "classic-level";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
@@ -19,12 +20,12 @@ const entry = (offset: number, text = "x"): Entry => ({
   items: [["note", text]],
 });
 
-storeContract("memoryStore", async () => {
+const inMemory = async (): Promise<Subject> => {
   const store = memoryStore();
   return { store, close: () => store.close() };
-});
+};
 
-storeContract("embeddedStore", async () => {
+const embedded = async (): Promise<Subject> => {
   const folder = await mkdtemp(join(tmpdir(), "rostrum-"));
   let store = embeddedStore(folder);
   return {
@@ -39,7 +40,12 @@ storeContract("embeddedStore", async () => {
       await rm(folder, { recursive: true });
     },
   };
-});
+};
+
+storeContract("memoryStore", inMemory);
+storeContract("embeddedStore", embedded);
+documentStoreContract("memoryStore", inMemory);
+documentStoreContract("embeddedStore", embedded);
 
 describe("embeddedStore", () => {
   let folder: string;
@@ -104,6 +110,50 @@ describe("embeddedStore", () => {
     const again = open();
     await expect(again.load(s)).rejects.toMatchObject({ code: "STORE_CORRUPT" });
     expect(await again.load(other)).toMatchObject({ head: 1 });
+  });
+
+  it("names a document whose bytes are damaged", async () => {
+    const state = new Uint8Array(2_000_000).fill(7);
+    const record = { birth: "b", offset: 1, lineage: 0, changed: 1, writers: [], bytes: state.length };
+    const store = open();
+    await store.documents?.save(s, "notes", record, state);
+    await store.documents?.save(s, "others", record, state);
+    await store.close();
+    const notes = Buffer.from("notes").toString("base64url");
+    await level(async (db) => {
+      for await (const [key, value] of db.iterator({ gte: "d!", lt: "d!~" })) {
+        if (!key.includes(`!${notes}!s!`)) continue;
+        value[value.length - 1] = 0;
+        await db.put(key, value);
+      }
+    });
+    const again = open();
+    await expect(again.documents?.state(s, "notes", 1)).rejects.toMatchObject({ code: "STORE_CORRUPT" });
+    expect(await again.documents?.state(s, "others", 1)).toHaveLength(2_000_000);
+  });
+
+  it("finds the record that was, if it died over the next one", async () => {
+    const state = new Uint8Array(1_500_000).fill(7);
+    const record = { birth: "b", offset: 5, lineage: 0, changed: 5, writers: [], bytes: state.length };
+    const store = open();
+    await store.documents?.save(s, "notes", record, state);
+    await store.close();
+    // Its first piece, and not what names it.
+    await level(async (db) => {
+      for await (const [key, value] of db.iterator({ gte: "d!", lt: "d!~" }))
+        if (key.includes("!s!")) await db.put(key.replace("0000000000000005", "0000000000000009"), value);
+    });
+    const again = open();
+    expect(await again.documents?.load(s, "notes")).toMatchObject({ offset: 5 });
+    expect(await again.documents?.state(s, "notes", 5)).toHaveLength(1_500_000);
+    await again.documents?.save(s, "notes", { ...record, offset: 7 }, state);
+    await again.close();
+    const offsets = new Set<string>();
+    await level(async (db) => {
+      for await (const key of db.keys({ gte: "d!", lt: "d!~" }))
+        if (key.includes("!s!")) offsets.add(key.slice(-33, -17));
+    });
+    expect([...offsets]).toEqual(["0000000000000007"]);
   });
 
   it("loses nothing that it acknowledged to a SIGKILL", async () => {

@@ -168,9 +168,9 @@ export class Audience<C> {
     return listener === undefined ? undefined : (members.get(listener.member)?.roles ?? []);
   }
 
-  /** How many documents the connection follows. */
-  followed(connection: C): number {
-    return this.listeners.get(connection)?.documents.size ?? 0;
+  /** The documents that the connection follows. */
+  followed(connection: C): ReadonlySet<string> {
+    return this.listeners.get(connection)?.documents ?? new Set();
   }
 
   follow(connection: C, document: string): void {

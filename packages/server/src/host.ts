@@ -359,6 +359,7 @@ export class Host<C> {
   }
 
   closeDocument(connection: C, document: string): void {
+    this.openings?.close(connection, document);
     this.audience.unfollow(connection, document);
   }
 
@@ -532,7 +533,7 @@ export class Host<C> {
     this.phase = "idle";
     this.effects.loaded(this.state);
     this.nodesChanged();
-    this.documents?.beginAnew();
+    this.documents?.begun();
     for (const arrival of this.waiting.splice(0)) {
       // The birth of a new log is known only when its first entry is stored.
       if (this.state.head === 0) this.submit({ from: null, command: { type: "tick" } }, () => this.attach(arrival));

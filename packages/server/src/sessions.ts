@@ -131,6 +131,7 @@ export const attachSessions = (io: Server | Namespace, options: SessionsOptions)
       await get(id).state();
       ready.disband(valid(id), new RostrumError("SESSION_ENDED", "The session was deleted."));
       await ready.transfers?.settled();
+      await ready.library?.settled();
       // First: without a log nobody would know of them.
       if (blobs !== store.blobs) await blobs?.removeAll(sessionId(id));
       await store.delete(sessionId(id));

@@ -127,7 +127,10 @@ export interface DocumentStore {
   /** The state of the record at this offset; `undefined` if another record has taken its place. */
   state(session: SessionId, document: string, offset: Offset): Promise<Uint8Array | undefined>;
 
-  /** Replaces record and state as one, durably. Never with one of a lower offset, unless it is of another birth. */
+  /**
+   * Replaces record and state as one, durably. One of a lower offset, or of the same, which holds the same, is left out, unless the
+   * birth is another.
+   */
   save(session: SessionId, document: string, record: DocumentRecord, state: Uint8Array): Promise<void>;
 
   /** Where there are versions, ascending. */

@@ -69,8 +69,8 @@ export class Hall {
   readonly links: Set<Link> = new Set();
   private heads = new Map<string, Head>();
   private life = 0;
-  /** The last offset that the present log has in common with the one before. */
-  fork: Offset | undefined;
+  /** The last offset that the log of each life had in common with the one before. */
+  private readonly forks = new Map<number, Offset>();
 
   constructor(config: Partial<SessionConfig> = {}) {
     this.begin(config);
@@ -83,6 +83,7 @@ export class Hall {
 
   /** Another log, and nothing of the one before. */
   beginAnother(): void {
+    this.forks.clear();
     this.state = emptyState(session);
     this.log = [];
     this.heads.clear();
@@ -95,8 +96,8 @@ export class Hall {
     this.log = this.log.filter((entry) => lastOffset(entry) <= above);
     this.state = foldAll(emptyState(session), this.log);
     this.heads.clear();
-    this.fork = above;
     this.life += 1;
+    this.forks.set(this.life, above);
     for (const link of [...this.links]) link.page.drop();
   }
 
@@ -198,12 +199,14 @@ export class Hall {
     }
     if (member === undefined) return;
     link.member = member;
+    const forks = [...this.forks].flatMap(([life, at]) => (life > page.life ? [at] : []));
+    const fork = forks.length === 0 ? undefined : Math.min(...forks);
     const isSame = cursor !== undefined && cursor.birth === this.state.birth;
     let outcome: Outcome = { kind: "joined" };
     if (cursor !== undefined) {
       if (!isSame) outcome = { kind: "reset", why: "birth" };
-      else if (this.fork !== undefined && (cursor.seen ?? cursor.offset) > this.fork && page.life < this.life)
-        outcome = { kind: "reset", why: "fork", fork: this.fork };
+      else if (fork !== undefined && (cursor.seen ?? cursor.offset) > fork)
+        outcome = { kind: "reset", why: "fork", fork };
       else if (known === undefined) outcome = { kind: "reset", why: "member-unknown" };
       else outcome = { kind: "resumed", from: cursor.offset };
     }
@@ -386,6 +389,8 @@ export class Drive {
   readonly scopes: Map<string, Values> = new Map();
   /** Nothing is done until this is over. */
   isSlow = false;
+  /** The life of the log that the session's record here belongs to. */
+  life = 1;
   /** Answers with an error from here on. */
   fails = false;
   private queue: (() => void)[] = [];
@@ -455,7 +460,7 @@ export class Page {
     readonly drive: Drive = new Drive(),
     options: { readonly outboxCommands?: number } = {},
   ) {
-    this.life = 1;
+    this.life = drive.life;
     this.engine = new Engine(
       {
         session,
@@ -478,10 +483,13 @@ export class Page {
           this.sent.push(...frames);
           for (const frame of frames) this.up(frame);
         },
-        commit: (transaction, done) =>
-          this.drive.commit("session", transaction, (error) =>
-            done(error === undefined ? undefined : new RostrumError("STORAGE_FAILED", String(error))),
-          ),
+        commit: (transaction, done) => {
+          const { life } = this;
+          this.drive.commit("session", transaction, (error) => {
+            if (error === undefined) this.drive.life = life;
+            done(error === undefined ? undefined : new RostrumError("STORAGE_FAILED", String(error)));
+          });
+        },
         deliver: (_entry, _replayed, done) => done(),
         checkpoint: () => undefined,
         restore: () => {},

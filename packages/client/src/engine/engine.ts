@@ -244,7 +244,13 @@ export class Engine {
         break;
       case "document-state":
       case "document-refused":
-        if (this.phase.kind === "live" || this.phase.kind === "catching-up") this.extension?.frame(frame);
+        if (this.phase.kind !== "live" && this.phase.kind !== "catching-up") break;
+        // It may run ahead of the entries: should the log lose its end there, it concerns us.
+        if (frame.type === "document-state" && frame.upTo > this.seen) {
+          this.seen = frame.upTo;
+          this.shelf.touch();
+        }
+        this.extension?.frame(frame);
         break;
       case "renewed":
         if (this.tenure.answered(frame.n, frame.head, frame.at)) this.review();

@@ -54,6 +54,8 @@ export class Compaction<C> {
     private readonly effects: DocumentEffects<C>,
     private readonly contents: Contents<C>,
     private readonly document: string,
+    /** Whose a replica is, where the session no longer knows its member. */
+    private readonly users: (replica: number) => string | null | undefined,
   ) {}
 
   /** Saves a new record. `undefined`: there was nothing to do. */
@@ -129,7 +131,8 @@ export class Compaction<C> {
     const tail = new Tail(this.log, this.document, after, upTo);
     for (let page = yield* tail.next(); page !== undefined; page = yield* tail.next()) {
       for (const each of page) {
-        noteUpdate(this.writers, each, this.effects.read(each.update));
+        const { user = this.users(each.replica) ?? undefined } = each;
+        noteUpdate(this.writers, { ...each, user }, this.effects.read(each.update));
         this.changed = each.offset;
         this.updates += 1;
         this.bytes += each.update.byteLength;

@@ -85,7 +85,7 @@ export class Documents<C> {
   /** Documents whose compaction failed, and when to try again. */
   private readonly failures = new Map<string, Time>();
   private readonly facts = new WeakMap<Uint8Array, UpdateFacts>();
-  private stopped = false;
+  private stopped: RostrumError | undefined;
 
   constructor(
     readonly host: DocumentsHost,
@@ -101,10 +101,15 @@ export class Documents<C> {
 
   /** The host stops: who waits is told. */
   stop(error: RostrumError): void {
-    this.stopped = true;
+    this.stopped = error;
     this.heads.clear();
     for (const { waiting } of this.loading.values()) for (const each of waiting.splice(0)) each(error);
     for (const waiting of this.compacting.values()) for (const each of waiting.splice(0)) each(error);
+  }
+
+  /** Runs a task, unless and until the host stops. */
+  start<T>(task: Task<T>, done: Done<T>): void {
+    run(task, done, () => this.stopped);
   }
 
   // ---- updates ----
@@ -191,8 +196,13 @@ export class Documents<C> {
     head.touched = this.host.now();
   }
 
+  /** The session is loaded: what was edited when it stopped is saved now, as it would have been soon. */
+  begun(): void {
+    for (const [document, { since }] of this.host.state.documents) if (since > 0) this.compact(document);
+  }
+
   /** Documents went back to an earlier state: their heads are others now, and there is a record to be made. */
-  beginAnew(): void {
+  private beginAnew(): void {
     for (const [document, { lineage, begun }] of this.host.state.documents) {
       if (this.heads.get(document)?.lineage !== lineage) this.heads.delete(document);
       if (begun.length > 0) this.compact(document);
@@ -230,9 +240,9 @@ export class Documents<C> {
   private load(document: string, done?: Done<DocumentHead>): void {
     const loading: Loading = { missed: [], waiting: done === undefined ? [] : [done] };
     this.loading.set(document, loading);
-    run(this.loaded(document, loading), (head) => {
+    this.start(this.loaded(document, loading), (head) => {
       this.loading.delete(document);
-      if (this.stopped) return;
+      if (this.stopped !== undefined) return;
       if (head instanceof RostrumError) {
         this.faults.set(document, { error: head, until: this.host.now() + (head.retryable ? 1_000 : idleAfter) });
       } else {
@@ -250,7 +260,7 @@ export class Documents<C> {
   private *loaded(document: string, { missed }: Loading): Task<DocumentHead> {
     const { host } = this;
     if (!host.state.documents.has(document)) yield* this.initial(document);
-    for (;;) {
+    for (let tries = 0; tries < 10; tries += 1) {
       const { state } = host;
       const known = state.documents.get(document);
       const record = known === undefined ? undefined : yield* this.contents.record(document);
@@ -262,14 +272,23 @@ export class Documents<C> {
       const head = new DocumentHead(record, host.now());
       if (known !== undefined && known.since > 0) {
         const tail = new Tail(host, document, Math.max(head.upTo, known.since - 1), state.head);
-        for (let page = yield* tail.next(); page !== undefined; page = yield* tail.next())
-          this.take(document, head, page, page.at(-1)?.offset ?? head.upTo);
+        try {
+          for (let page = yield* tail.next(); page !== undefined; page = yield* tail.next())
+            this.take(document, head, page, page.at(-1)?.offset ?? head.upTo);
+        } catch (error) {
+          // The log was cut under it: there is a newer record.
+          if (error instanceof RostrumError && error.code === "SERVER_BUSY") continue;
+          throw error;
+        }
       }
       head.upTo = Math.max(head.upTo, state.head);
       if (head.lineage !== (host.state.documents.get(document)?.lineage ?? 0)) continue;
       this.take(document, head, missed, host.state.head);
       return head;
     }
+    throw new RostrumError("SERVER_BUSY", `The document "${document}" changed faster than it was read; try again.`, {
+      document,
+    });
   }
 
   /** A document that the session does not know: the app may have it. Whoever asks meanwhile waits for the same answer. */
@@ -301,11 +320,13 @@ export class Documents<C> {
     this.effects.enter((leave) => {
       const head = this.heads.get(document);
       const bytes = head?.bytes ?? 0;
-      const task = this.stopped ? nothing() : new Compaction(this.host, this.effects, this.contents, document).run();
-      run(task, (saved) => {
+      const users = (replica: number): string | null | undefined =>
+        this.heads.get(document)?.writers.get(replica)?.user;
+      const task = new Compaction(this.host, this.effects, this.contents, document, users).run();
+      this.start(task, (saved) => {
         leave();
         this.compacting.delete(document);
-        if (this.stopped) return;
+        if (this.stopped !== undefined) return;
         if (saved instanceof RostrumError) {
           this.failures.set(document, this.host.now() + again);
           this.effects.warn(`The document "${document}" could not be compacted`, saved);
@@ -345,7 +366,7 @@ export class Documents<C> {
 
   /** All of a document, now or at a sync point: parts to be taken up in this order. */
   read(document: string, { point, begin = false }: ReadOptions, done: Done<DocumentContent>): void {
-    run(this.contentOf(document, point, begin), done);
+    this.start(this.contentOf(document, point, begin), done);
   }
 
   private *contentOf(document: string, point: Offset | undefined, begin: boolean): Task<DocumentContent> {
@@ -393,5 +414,3 @@ export class Documents<C> {
     }
   }
 }
-
-function* nothing(): Task<undefined> {}

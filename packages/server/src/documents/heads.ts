@@ -1,6 +1,6 @@
 /** Who has written how much of a document: what an update is held against, without the document itself. */
 
-import type { Offset, UserId } from "@rostrum/protocol";
+import type { Offset } from "@rostrum/protocol";
 import type { DocumentRecord, DocumentWriter } from "../store.ts";
 import type { Clocks, UpdateFacts } from "./codec.ts";
 
@@ -40,7 +40,7 @@ export interface LoggedUpdate {
   readonly n: number;
   readonly update: Uint8Array;
   /** `undefined`: nobody remembers whose member it was. */
-  readonly user: UserId | "" | undefined;
+  readonly user: string | undefined;
 }
 
 /** Takes a stored update into the writers. */

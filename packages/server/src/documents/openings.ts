@@ -14,7 +14,7 @@ import {
 } from "@rostrum/protocol";
 import { Tail } from "./content.ts";
 import type { Documents } from "./documents.ts";
-import { type Done, run, type Task, wait } from "./task.ts";
+import { type Done, type Task, wait } from "./task.ts";
 
 /** Most documents that a connection follows, or waits for. */
 export const mostFollowed = 10_000;
@@ -29,7 +29,7 @@ export interface OpeningAudience<C> {
   /** `undefined`: the connection has gone. */
   rolesOf(connection: C): readonly string[] | undefined;
   follow(connection: C, document: string): void;
-  followed(connection: C): number;
+  followed(connection: C): ReadonlySet<string>;
   send(connection: C, frame: ServerFrame): void;
   chunkBytes(connection: C): number;
 }
@@ -42,6 +42,8 @@ interface Part {
 
 interface Asked {
   frame: DocumentOpenFrame;
+  /** Not wanted any more. */
+  closed: boolean;
   /** Asked for again meanwhile, and otherwise. */
   next: DocumentOpenFrame | undefined;
 }
@@ -79,10 +81,12 @@ export class Openings<C> {
     const asked = desk.asked.get(key);
     if (asked !== undefined) {
       // What is under way answers it, unless it asks for something else.
-      if (!isSame(asked.frame, frame)) asked.next = frame;
+      if (asked.closed || !isSame(asked.frame, frame)) asked.next = frame;
       return;
     }
-    if (Math.max(this.audience.followed(connection), desk.asked.size) >= mostFollowed) {
+    const followed = this.audience.followed(connection);
+    const most = followed.has(frame.document) ? desk.asked.size : Math.max(followed.size, desk.asked.size);
+    if (most >= mostFollowed) {
       return this.refuse(
         connection,
         frame,
@@ -94,10 +98,19 @@ export class Openings<C> {
       );
     }
     this.desks.set(connection, desk);
-    const opening: Asked = { frame, next: undefined };
+    const opening: Asked = { frame, closed: false, next: undefined };
     desk.asked.set(key, opening);
     desk.waiting.push(opening);
     this.proceed(connection, desk);
+  }
+
+  /** The document is not wanted any more: what is under way goes no further. */
+  close(connection: C, document: string): void {
+    for (const asked of this.desks.get(connection)?.asked.values() ?? []) {
+      if (asked.frame.document !== document) continue;
+      asked.closed = true;
+      asked.next = undefined;
+    }
   }
 
   /** The connection has gone; what is under way for it finds out. */
@@ -111,15 +124,16 @@ export class Openings<C> {
       if (opening === undefined) break;
       desk.atWork += 1;
       const { frame } = opening;
-      run(this.answer(connection, frame), (result) => {
+      const isWanted = (): boolean => !opening.closed && this.audience.rolesOf(connection) !== undefined;
+      this.documents.start(this.answer(connection, frame, isWanted), (result) => {
         desk.atWork -= 1;
         if (this.desks.get(connection) !== desk) return;
-        if (result instanceof RostrumError) this.refuse(connection, frame, result);
-        if (opening.next === undefined) desk.asked.delete(keyOf(frame));
-        else {
-          opening.frame = opening.next;
-          opening.next = undefined;
-          desk.waiting.push(opening);
+        if (result instanceof RostrumError && isWanted()) this.refuse(connection, frame, result);
+        desk.asked.delete(keyOf(frame));
+        if (opening.next !== undefined) {
+          const next: Asked = { frame: opening.next, closed: false, next: undefined };
+          desk.asked.set(keyOf(frame), next);
+          desk.waiting.push(next);
         }
         this.proceed(connection, desk);
       });
@@ -138,10 +152,10 @@ export class Openings<C> {
     });
   }
 
-  private *answer(connection: C, frame: DocumentOpenFrame): Task<void> {
+  private *answer(connection: C, frame: DocumentOpenFrame, isWanted: () => boolean): Task<void> {
     const { document, point } = frame;
     const roles = this.audience.rolesOf(connection);
-    if (roles === undefined) return;
+    if (roles === undefined || !isWanted()) return;
     if (!may(this.documents.host.state.config, roles, "read", document)) {
       throw new RostrumError(
         "FORBIDDEN",
@@ -149,18 +163,18 @@ export class Openings<C> {
         { permission: `read:${document}` },
       );
     }
-    if (point !== undefined) yield* this.answerPoint(connection, document, point);
-    else yield* this.answerNow(connection, frame);
+    if (point !== undefined) yield* this.answerPoint(connection, document, point, isWanted);
+    else yield* this.answerNow(connection, frame, isWanted);
   }
 
-  private *answerPoint(connection: C, document: string, point: Offset): Task<void> {
+  private *answerPoint(connection: C, document: string, point: Offset, isWanted: () => boolean): Task<void> {
     const { host, contents } = this.documents;
     if (pointAt(host.state.sync, point) === undefined)
       throw new RostrumError("SYNC_UNKNOWN", `There is no valid sync point at ${point}.`, { offset: point });
     if (!host.state.documents.has(document))
       throw new RostrumError("DOCUMENT_UNKNOWN", `The session has no document "${document}".`, { document });
     const { state, lineage, offset } = yield* contents.base(document, point);
-    const sending = new Sending(this.audience, this.documents, connection, {
+    const sending = new Sending(this.audience, this.documents, connection, isWanted, {
       session: this.session,
       document,
       lineage,
@@ -173,10 +187,15 @@ export class Openings<C> {
     yield* sending.end();
   }
 
-  private *answerNow(connection: C, { document, lineage, after, vector }: DocumentOpenFrame): Task<void> {
+  private *answerNow(
+    connection: C,
+    { document, lineage, after, vector }: DocumentOpenFrame,
+    isWanted: () => boolean,
+  ): Task<void> {
     const { documents, audience } = this;
     const { host, contents } = documents;
     if (!host.state.documents.has(document)) yield* wait((done: Done<unknown>) => documents.withHead(document, done));
+    if (!isWanted()) return;
     // From here on everything new comes by itself; what is there by now is answered.
     audience.follow(connection, document);
     // What was begun anew is made whole once, for all who ask.
@@ -188,18 +207,22 @@ export class Openings<C> {
     const about = { session: this.session, document, lineage: known.lineage, upTo };
     const isSameContent = lineage === known.lineage;
     if (isSameContent && after !== undefined && after >= known.last) {
-      return yield* new Sending(audience, documents, connection, { ...about, whole: false }).end();
+      return yield* new Sending(audience, documents, connection, isWanted, { ...about, whole: false }).end();
     }
     const { offset: saved = 0 } = (yield* contents.record(document)) ?? {};
     const isLogged = after !== undefined && after >= this.first() - 1;
     if (isSameContent && isLogged && (after >= saved || vector === undefined)) {
-      const sending = new Sending(audience, documents, connection, { ...about, whole: false });
+      const sending = new Sending(audience, documents, connection, isWanted, { ...about, whole: false });
       yield* sending.tail(new Tail(host, document, after, upTo));
       return yield* sending.end();
     }
     const base = yield* contents.base(document, upTo);
     const isDiff = isSameContent && vector !== undefined && base.state !== undefined && base.lineage === lineage;
-    const sending = new Sending(audience, documents, connection, { ...about, lineage: base.lineage, whole: !isDiff });
+    const sending = new Sending(audience, documents, connection, isWanted, {
+      ...about,
+      lineage: base.lineage,
+      whole: !isDiff,
+    });
     const { state: bytes } = base;
     if (isDiff && bytes !== undefined && vector !== undefined)
       yield* sending.part({
@@ -225,6 +248,7 @@ class Sending<C> {
     private readonly audience: OpeningAudience<C>,
     private readonly documents: Documents<C>,
     private readonly connection: C,
+    private readonly isWanted: () => boolean,
     private readonly about: About,
   ) {}
 
@@ -268,7 +292,7 @@ class Sending<C> {
     const most = audience.chunkBytes(connection);
     for (let at = 0; at === 0 || at < size; at += most) {
       if (this.pieces > 0) yield* wait<void>((done) => documents.effects.clear(connection, () => done()));
-      if (audience.rolesOf(connection) === undefined) throw gone();
+      if (!this.isWanted()) throw unwanted();
       const piece = size <= most ? bytes : bytes.subarray(at, at + most);
       const end = isLast && at + most >= size;
       audience.send(connection, {
@@ -287,4 +311,5 @@ class Sending<C> {
   }
 }
 
-const gone = (): RostrumError => new RostrumError("ABORTED", "The connection has gone.");
+/** Told to nobody. */
+const unwanted = (): RostrumError => new RostrumError("ABORTED", "The document is not wanted any more.");

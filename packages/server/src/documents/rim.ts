@@ -14,6 +14,9 @@ const debug: createDebug.Debugger = createDebug("rostrum:documents");
 /** Compactions at once, over all sessions: each holds a document in memory. */
 const mostAtOnce = 2;
 
+/** Milliseconds that the app's own store may still take when the server goes. */
+const appWithin = 5_000;
+
 /** Highest client number of Yjs. */
 const replicas = 2 ** 32;
 
@@ -35,6 +38,14 @@ export class Library {
     this.closed = true;
     this.entering.length = 0;
     await this.codec.close();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, appWithin)));
+    await Promise.race([this.settled(), late]);
+    clearTimeout(timer);
+  }
+
+  /** Resolves when what was begun by now is done. */
+  async settled(): Promise<void> {
     await Promise.allSettled(this.underWay);
   }
 

@@ -15,8 +15,13 @@ export function* wait<T>(start: (done: Done<T>) => void): Task<T> {
   return result;
 }
 
-/** Runs a task to its end. What it throws is handed over as an error; a fault of ours as one that may be tried again. */
-export const run = <T>(task: Task<T>, done: Done<T>): void => {
+const never = (): undefined => undefined;
+
+/**
+ * Runs a task to its end. What it throws is handed over as an error; a fault of ours as one that may be tried again. `over`: why it
+ * is to go no further, once it is not; then it does nothing more.
+ */
+export const run = <T>(task: Task<T>, done: Done<T>, over: () => RostrumError | undefined = never): void => {
   // What answers at once must not deepen the stack.
   let turning = false;
   let next: { readonly value: unknown } | undefined = { value: undefined };
@@ -26,6 +31,8 @@ export const run = <T>(task: Task<T>, done: Done<T>): void => {
     while (next !== undefined) {
       const { value } = next;
       next = undefined;
+      const stopped = over();
+      if (stopped !== undefined) return done(stopped);
       let step: IteratorResult<Wait, T>;
       try {
         step = task.next(value);

@@ -47,7 +47,7 @@ export class EmbeddedDocuments implements DocumentStore {
     const prefix = this.prefix(session, document);
     const record = await this.load(session, document);
     if (record?.offset !== offset) return undefined;
-    const state = await this.pieces(`${prefix}s!${padded(offset)}!`);
+    const state = await this.pieces(`${prefix}s!${padded(offset)}!`, record.bytes);
     if (state.byteLength === record.bytes) return state;
     // Another record may have taken its place meanwhile.
     const now = await this.load(session, document);
@@ -58,7 +58,7 @@ export class EmbeddedDocuments implements DocumentStore {
   async save(session: SessionId, document: string, record: DocumentRecord, state: Uint8Array): Promise<void> {
     const prefix = this.prefix(session, document);
     const known = await this.load(session, document);
-    if (known !== undefined && known.birth === record.birth && known.offset > record.offset) return;
+    if (known !== undefined && known.birth === record.birth && known.offset >= record.offset) return;
     const place = `${prefix}s!${padded(record.offset)}!`;
     await this.put(place, state, { type: "put", key: `${prefix}h`, value: this.rim.seal(record) });
     // Of the state before it, and of any whose process died over it.
@@ -80,7 +80,7 @@ export class EmbeddedDocuments implements DocumentStore {
     const prefix = `${this.prefix(session, document)}v!${padded(point)}!`;
     const head = await this.get<VersionHead>(`${prefix}h`);
     if (head === undefined) return undefined;
-    const state = await this.pieces(`${prefix}0`, `${prefix}h`);
+    const state = await this.pieces(prefix, head.bytes);
     if (state.byteLength !== head.bytes)
       throw this.rim.corrupt(`${state.byteLength} of ${head.bytes} bytes of a version of ${document}`);
     return { lineage: head.lineage, state };
@@ -95,6 +95,8 @@ export class EmbeddedDocuments implements DocumentStore {
     await this.rim.ready();
     const prefix = `${this.prefix(session, document)}v!${padded(point)}!`;
     const head: VersionHead = { lineage, bytes: state.byteLength };
+    // Another one in its place is none while it is half written over.
+    await this.rim.write([{ type: "del", key: `${prefix}h` }], "save a version");
     await this.put(prefix, state, { type: "put", key: `${prefix}h`, value: this.rim.seal(head) });
   }
 
@@ -132,11 +134,16 @@ export class EmbeddedDocuments implements DocumentStore {
     }
   }
 
-  /** The pieces between two keys, as one. The iterator reads what was there when it began. */
-  private async pieces(from: string, to = `${from}~`): Promise<Uint8Array> {
+  /** The pieces of so many bytes, as one; more may be left of one that was given up. The iterator reads what was there when it began. */
+  private async pieces(place: string, size: number): Promise<Uint8Array> {
     const found: Uint8Array[] = [];
-    for await (const [key, value] of this.rim.db.iterator({ gte: from, lt: to }))
-      found.push(this.rim.unseal<Uint8Array>(key, value));
+    let read = 0;
+    for await (const [key, value] of this.rim.db.iterator({ gte: `${place}0`, lt: `${place}h` })) {
+      if (read >= size) break;
+      const piece = this.rim.unseal<Uint8Array>(key, value);
+      found.push(piece);
+      read += piece.byteLength;
+    }
     const bytes = Buffer.concat(found);
     return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }

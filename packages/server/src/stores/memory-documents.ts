@@ -32,7 +32,7 @@ export const memoryDocuments = (check: () => void): DocumentStore & { removeAll(
     },
     save: async (session, document, record, state) => {
       const known = keep(session, document);
-      if (known.record?.birth === record.birth && known.record.offset > record.offset) return;
+      if (known.record?.birth === record.birth && known.record.offset >= record.offset) return;
       known.record = record;
       known.state = state.slice();
     },
