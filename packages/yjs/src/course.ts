@@ -6,7 +6,7 @@
 import type { ExtensionHost } from "@rostrum/client";
 import { documentEvent, type Offset, RostrumError, type UpdateItem } from "@rostrum/protocol";
 import type { Answered } from "./answer.ts";
-import { Disk, format, readRecord } from "./disk.ts";
+import { Disk, format, type Head, isOfLog, readRecord } from "./disk.ts";
 import { type DraftReason, Drafts } from "./drafts.ts";
 import { Following, type Numbered } from "./following.ts";
 import { Ledger, type Open } from "./ledger.ts";
@@ -68,7 +68,7 @@ export class Course {
     private readonly copy: Copy,
     private readonly changed: () => void,
   ) {
-    this.disk = new Disk(effects, document, this.ledger, () => this.compact());
+    this.disk = new Disk(effects, document, this.ledger, () => this.compact(), () => session.state());
     this.drafts = new Drafts({
       document,
       now: effects.now,
@@ -103,6 +103,7 @@ export class Course {
       this.early === undefined &&
       content !== undefined &&
       !this.isAnew &&
+      this.kept === undefined &&
       content.birth === this.session.state().birth &&
       this.ledger.offset >= offset
     );
@@ -112,7 +113,10 @@ export class Course {
   opened(continued: boolean, anew: boolean): void {
     this.error = undefined;
     this.isPatched = false;
-    if (anew) this.becomeAnew();
+    if (anew) {
+      this.kept = undefined;
+      this.becomeAnew();
+    }
     this.following.opened(continued && !this.isAnew, anew);
     this.changed();
   }
@@ -162,7 +166,7 @@ export class Course {
     const update: Update = { replica, n, bytes };
     const open = this.ledger.settle(update);
     const { content } = this.ledger;
-    const isFormer = content !== undefined && !this.isAnew && content.lineage !== lineage;
+    const isFormer = this.drafts.reasonOf(update) === "restored";
     const { code, details } = error;
     if (code === "DOCUMENT_GAP" && details["known"] === true) {
       this.ledger.add({ format: 1, bytes });
@@ -180,7 +184,7 @@ export class Course {
     }
     // What was made on a content that is over does not go into another one, though it might fit.
     const restored = code === "DOCUMENT_RESTORED" || isFormer;
-    const why = isFormer ? this.overError(content.lineage, lineage) : error;
+    const why = isFormer ? this.overError(content?.lineage ?? 0, lineage) : error;
     const behind = this.ledger.behind(update);
     const draft = this.setAside(restored ? "restored" : "refused", why, [update, ...behind]);
     const current = details["lineage"];
@@ -201,6 +205,7 @@ export class Course {
   /** Something about the session is otherwise. */
   update(): void {
     if (this.early !== undefined) return;
+    if (this.kept !== undefined && this.session.isLive()) this.verify();
     this.following.ask();
     // It has gone on from where this device had it.
     if (this.loaded === "device" && this.following.isFollowing && this.session.isLive()) this.loaded = "server";
@@ -272,6 +277,8 @@ export class Course {
       this.ledger.restore({ birth: head.birth, lineage: head.lineage }, head.offset, pieces);
       // Of another log: what it says means nothing in this one.
       if (head.birth === "" || (birth !== "" && head.birth !== birth)) this.isAnew = true;
+      else this.kept = head;
+      this.verify();
     }
     const unkept = this.ledger.open;
     const event = documentEvent(this.document);
@@ -289,6 +296,22 @@ export class Course {
     for (const run of early) run();
     this.update();
     this.changed();
+  }
+
+  /** What was read from the device, until it is known to be of this log. */
+  private kept: Head | undefined;
+
+  /** While nobody had the document open, another log may have taken the place of the one that it is of. */
+  private verify(): void {
+    const { kept } = this;
+    const { birth, epochs, head } = this.session.state();
+    if (kept === undefined || birth === "") return;
+    const isOurs = kept.birth === birth && isOfLog(kept, epochs, this.session.isLive() ? Infinity : head);
+    if (isOurs === undefined) return;
+    this.kept = undefined;
+    if (isOurs || this.isAnew) return;
+    this.becomeAnew();
+    this.following.opened(false, true);
   }
 
   private position(withVector: boolean): ReturnType<ConstructorParameters<typeof Following>[3]["position"]> {
@@ -321,6 +344,7 @@ export class Course {
     else ledger.begin({ birth, lineage }, pieces);
     for (const piece of later) ledger.add(piece);
     this.isAnew = false;
+    this.kept = undefined;
     ledger.offset = upTo;
     this.loaded = "server";
     this.error = undefined;

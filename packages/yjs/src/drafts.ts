@@ -107,6 +107,10 @@ export class Drafts {
     return this.where.has(keyOf(update));
   }
 
+  reasonOf(update: Pick<Update, "replica" | "n">): DraftReason | undefined {
+    return this.where.get(keyOf(update))?.head.reason;
+  }
+
   /** Keeps updates, in the draft `into` if it is still there. Answers the draft's id. */
   put(
     reason: DraftReason,
