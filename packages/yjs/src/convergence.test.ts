@@ -46,7 +46,14 @@ const play = (seed: number, { crashes, losses, restores }: Options): void => {
     const page = new Page(hall, name, before?.die());
     page.user = name;
     page.joins = before?.joins ?? 0;
-    page.bind("notes");
+    page.bind("notes", {
+      create: () => {
+        const doc = new Y.Doc();
+        // The same each time for a seed.
+        doc.clientID = 1 + random(2 ** 31);
+        return doc;
+      },
+    });
     return page;
   };
   const lives: Life[] = ["ada", "bob", "eve"].map((name) => ({ page: begin(name), typed: new Set() }));

@@ -210,7 +210,7 @@ export class Hall {
       else if (known === undefined) outcome = { kind: "reset", why: "member-unknown" };
       else outcome = { kind: "resumed", from: cursor.offset };
     }
-    page.life = this.life;
+    link.life = this.life;
     const start = outcome.kind === "resumed" ? outcome.from : this.state.head;
     if (outcome.kind === "resumed") for (const document of documents) link.follows.add(document);
     link.received = start;
@@ -368,6 +368,8 @@ export class Hall {
 class Link {
   member: MemberId | undefined;
   received: Offset = 0;
+  /** The life of the log when it was opened. */
+  life = 0;
   readonly follows: Set<string> = new Set();
   private readonly frames: ServerFrame[] = [];
 
@@ -627,6 +629,11 @@ export class Page {
     }
     const frame = this.link?.next;
     if (frame === undefined) return false;
+    const { link } = this;
+    // A view that is lost on the way leaves us what we were.
+    const before = this.life;
+    if (frame.type === "view" || (frame.type === "opened" && frame.outcome.kind === "resumed"))
+      this.life = link?.life ?? before;
     this.engine.frame(frame);
     return true;
   }
