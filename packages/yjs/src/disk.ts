@@ -163,8 +163,9 @@ export class Disk {
     if (content === undefined) return;
     const { gone, added } = ledger.changes();
     const { epochs, head: known } = this.session();
-    const upTo = Math.min(offset, known);
-    const epoch = epochs.findLast(({ from }) => from <= upTo);
+    // An answer may reach further than the session was told: of what is beyond, the epoch is not known.
+    const upTo = Math.max(content.lineage, Math.min(offset, known));
+    const epoch = upTo > known ? undefined : epochs.findLast(({ from }) => from <= upTo);
     const head: Head = { format, ...content, offset: upTo, ...(epoch === undefined ? {} : { epoch }) };
     this.writtenOffset = offset;
     this.isWriting = true;
