@@ -198,7 +198,8 @@ export class Course {
   /** Own updates that the server had stored, and has lost. */
   lost(items: readonly UpdateItem[]): void {
     if (this.isEarly(() => this.lost(items))) return;
-    for (const [, replica, n, , bytes] of items) this.hold({ replica, n, bytes }, true);
+    // After a reload the copy need not have them.
+    for (const [, replica, n, , bytes] of items) this.hold({ replica, n, bytes }, false);
     this.becomeAnew();
   }
 
