@@ -151,7 +151,10 @@ export class Documents<C> {
       (document) => this.headOf(document),
       (update) => this.factsOf(update),
     );
-    return (document, item, by, state) => inspection.inspect(document, item, by, state);
+    return Object.assign<Inspect, Pick<Inspect, "known">>(
+      (document, item, by, state) => inspection.inspect(document, item, by, state),
+      { known: (document, item, by, state) => inspection.known(document, item, by, state) },
+    );
   }
 
   /** An update is read once, when it is looked at before it is stored. */
