@@ -60,6 +60,7 @@ export class Course {
   /** It was asked once for what is lacking. */
   private isPatched = false;
   private isOver = false;
+  private isForgotten = false;
 
   constructor(
     private readonly document: string,
@@ -90,7 +91,12 @@ export class Course {
   /** Reads the device; only then is anything asked or sent. */
   load(): void {
     this.disk.open((values) => {
-      if (!this.isOver) this.begin(values);
+      if (!this.isOver) return this.begin(values);
+      if (this.isForgotten) return;
+      // It was let go of before it could be kept.
+      this.drafts.load(new Map());
+      for (const open of this.ledger.open) this.disk.hold(open);
+      this.disk.stop();
     });
   }
 
@@ -178,6 +184,9 @@ export class Course {
     const isHeldBack = code === "DOCUMENT_GAP" && this.ledger.isHeldBack(update);
     if (!isFormer && (isPutBack(error) || isHeldBack)) {
       this.hold(update, open?.included ?? false);
+      // What it builds on is shown as a draft until it can be sent: so is this.
+      const before = this.ledger.open.find((each) => each.replica === replica && each.n < n && this.drafts.has(each));
+      if (isHeldBack && before !== undefined) this.setAside("lost", error, [update], this.drafts.idOf(before));
       if (error.retryable) this.rest();
       else this.effects.defer(() => this.sendHeld());
       return this.changed();
@@ -215,6 +224,7 @@ export class Course {
 
   closed(error: RostrumError, forget: boolean): void {
     if (!forget) this.disk.write();
+    this.isForgotten = forget;
     this.isOver = true;
     this.calm?.();
     this.resting?.();
