@@ -31,6 +31,8 @@ export interface DeskWorld {
   readonly oracle: Oracle;
   readonly marks: Marks;
   readonly edits: Edit[];
+  /** Those that may not be in the log yet, by scope and document. */
+  readonly open: Map<string, Edit[]>;
   /** Which copy of a document a replica's number stands for. */
   readonly replicas: Map<string, Y.Doc>;
   readonly note: (text: string) => void;
@@ -44,8 +46,6 @@ export interface DeskWorld {
 interface Opened {
   readonly binding: DocBinding;
   undo: Y.UndoManager;
-  /** What was edited here since it was bound. */
-  readonly edits: Edit[];
 }
 
 /** What an update has, client by client. */
@@ -123,11 +123,11 @@ export class Desk {
       return doc;
     };
     const binding = this.documents.bind(document, { create });
-    const opened: Opened = { binding, undo: undoOf(binding.doc), edits: [] };
+    const opened: Opened = { binding, undo: undoOf(binding.doc) };
     this.opened.set(document, opened);
     note(`${this.page.scope} binds ${document}`);
     binding.on("replaced", (replaced) => this.replaced(document, opened, replaced));
-    binding.status.subscribe(({ saved }) => saved && this.checkSaved(document, opened));
+    binding.status.subscribe(({ saved, loaded }) => saved && loaded !== false && this.checkSaved(document, opened));
     return opened;
   }
 
@@ -169,7 +169,7 @@ export class Desk {
       if (known !== undefined && known !== doc) this.world.fail(`document: ${describeEdit(edit)} under a number used before`);
       replicas.set(`${document} ${replica}`, doc);
       edits.push(edit);
-      opened.edits.push(edit);
+      this.openEdits(document).push(edit);
       note(`${scope} edits ${document}: ${describeEdit(edit)}${forced ? " by force" : ""}`);
     }
   }
@@ -249,13 +249,20 @@ export class Desk {
   private checkSaved(document: string, opened: Opened): void {
     const { oracle, fail, life } = this.world;
     if (!this.page.alive || this.page.life !== life()) return;
-    const open = opened.edits.filter(({ extent, excused }) => !excused && !oracle.has(document, extent));
-    if (open.length === 0) return;
+    const edits = this.openEdits(document);
+    const open = edits.filter(({ extent, excused }) => !excused && !oracle.has(document, extent));
     const drafts = heldIn(opened);
     for (const edit of open)
       if (!drafts.has(edit.extent)) fail(`document: ${this.page.scope} says that ${document} is saved, and ${describeEdit(edit)} is not`);
-    // They stay as they are.
-    opened.edits.splice(0, opened.edits.length, ...open);
+    edits.splice(0, edits.length, ...open);
+  }
+
+  /** What was edited in the scope, in whatever life of the page, and need not be settled. */
+  private openEdits(document: string): Edit[] {
+    const key = `${this.page.scope} ${document}`;
+    const edits = this.world.open.get(key) ?? [];
+    this.world.open.set(key, edits);
+    return edits;
   }
 
   /** What a page shows that is up to date is what the log has up to where it was told. */

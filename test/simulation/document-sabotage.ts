@@ -32,7 +32,7 @@ export const documentSabotages = {
   "doc-trim-above": "the log is cut above what documents need of it",
   "doc-skip-point": "a compaction passes a sync point without keeping a version",
   "doc-freeze-pending": "a compaction keeps a state with a hole in it",
-  "doc-old-record": "after a restore a document is read from the record of its former content",
+  "doc-old-record": "after a restore the record is that of the former content",
   "doc-record-ahead": "a record claims to reach further than it does",
   "doc-record-forgets-writers": "a record does not say who wrote how much",
   "doc-restore-now": "a document is restored from what another has now, and not from what it had at the point",
@@ -51,7 +51,6 @@ export const documentSabotages = {
   "doc-loss-ignored": "a page goes on as before when the log is another one",
   "doc-saved-early": "a document counts as saved when its updates are sent",
   "doc-drop-between": "what comes between a question and its answer is lost",
-  "doc-stale-answer": "an answer is taken though the document was begun anew since",
 } as const;
 
 export type DocumentSabotage = keyof typeof documentSabotages;
@@ -131,14 +130,14 @@ export const sabotageHost = (host: SimHost, sabotage: string, scheduler: Schedul
       };
     },
     "doc-old-record": () => {
-      const { contents } = documents;
-      const log = contents["log"];
-      const stale = Object.create(log) as typeof log;
-      getter(stale, "state", () => {
-        const { state } = log;
-        return { ...state, documents: new Map([...state.documents].map(([name, head]) => [name, { ...head, begun: [] }])) };
-      });
-      (contents as unknown as { log: typeof log }).log = stale;
+      const { save } = effects;
+      const before = new Map<string, { readonly lineage: Offset; readonly state: Uint8Array }>();
+      effects.save = (document, record, state, done) => {
+        const kept = before.get(document);
+        const isRestored = kept !== undefined && kept.lineage !== record.lineage;
+        before.set(document, { lineage: record.lineage, state });
+        save(document, record, isRestored ? kept.state : state, done);
+      };
     },
     "doc-record-ahead": () => {
       const { save } = effects;
@@ -257,10 +256,6 @@ export const sabotagePage = (page: Page, documents: Documents, effects: PageEffe
           if (!isTaken) following["early"] = [];
           return isTaken;
         };
-      }),
-    "doc-stale-answer": () =>
-      onBinding(({ following }) => {
-        getter(following, "least", () => 0);
       }),
   };
   breaking[sabotage as DocumentSabotage]?.();

@@ -73,6 +73,7 @@ export class DocumentPlay {
   private readonly marks = new Marks();
   private readonly desks = new Map<Page, Desk>();
   private readonly edits: Edit[] = [];
+  private readonly open = new Map<string, Edit[]>();
   private readonly replicas = new Map<string, Y.Doc>();
   readonly initial = (document: string): Uint8Array | undefined => (document === seeded ? seed() : undefined);
   private readonly rogue: Rogue;
@@ -98,12 +99,13 @@ export class DocumentPlay {
   attach(page: Page): void {
     if (page.device.user === rogueUser) return;
     const { scheduler, note, fail, sabotage, store } = this.world;
-    const { oracle, marks, edits, replicas } = this;
+    const { oracle, marks, edits, open, replicas } = this;
     const desk = new Desk(page, {
       scheduler,
       oracle,
       marks,
       edits,
+      open,
       replicas,
       note,
       fail,
