@@ -66,6 +66,22 @@ export class Held {
     return ranges;
   }
 
+  addExtent({ replica, from, to, deletes }: Extent): void {
+    this.of(this.added, replica).add(from, to);
+    for (const each of deletes) this.of(this.deleted, each.client).add(each.from, each.to);
+  }
+
+  /** Whether all of an update is among it. */
+  holds(update: Uint8Array): boolean {
+    const { structs, ds } = Y.decodeUpdate(update);
+    return (
+      structs.every(({ id, length }) => this.of(this.added, id.client).holds(id.clock, id.clock + length)) &&
+      [...ds.clients].every(([client, ranges]) =>
+        ranges.every(({ clock, len }) => this.of(this.deleted, client).holds(clock, clock + len)),
+      )
+    );
+  }
+
   has({ replica, from, to, deletes }: Extent): boolean {
     return (
       this.of(this.added, replica).holds(from, to) &&
@@ -233,8 +249,13 @@ export class Desk {
   }
 
   private checkDrafts(document: string, { binding }: Opened): void {
-    for (const { code, message } of binding.drafts.get())
-      if (!honest.has(code)) this.world.fail(`document: ${this.page.scope} got edits of ${document} back with ${code}: ${message}`);
+    const { edits, fail } = this.world;
+    const made = new Held();
+    for (const edit of edits) if (edit.scope === this.page.scope && edit.document === document) made.addExtent(edit.extent);
+    for (const { code, message, update } of binding.drafts.get()) {
+      if (!honest.has(code)) fail(`document: ${this.page.scope} got edits of ${document} back with ${code}: ${message}`);
+      if (!made.holds(update)) fail(`document: ${this.page.scope} got edits of ${document} back that nobody made (${code})`);
+    }
   }
 
   /** Nothing of what was handed back may be in the document. */
