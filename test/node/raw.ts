@@ -1,7 +1,14 @@
 /** Members and lanes that speak in raw frames, put away after each test. */
 
 import { createHash, randomUUID } from "node:crypto";
-import type { ClientFrame, Entry, MemberCommand, Offset, ServerFrame } from "@rostrum/protocol";
+import {
+  type ClientFrame,
+  type Entry,
+  type MemberCommand,
+  type Offset,
+  type ServerFrame,
+  seqSpan,
+} from "@rostrum/protocol";
 import { io as connect, type Socket } from "socket.io-client";
 import { expect } from "vitest";
 import { closing } from "./place.ts";
@@ -97,13 +104,17 @@ export class RawMember extends Raw {
 
   /** What came of a command: its entry's offset, or the code of its refusal. */
   async command(command: MemberCommand): Promise<Offset | string> {
-    const seq = (this.seq += 1);
+    const seq = this.seq + 1;
+    this.seq += seqSpan(command);
     this.send({ type: "commands", session: "s", seq, commands: [command] });
     return this.until<Offset | string>(
       () =>
         this.all("entries")
           .flatMap(({ entries }) => entries)
           .find((entry) => "by" in entry && entry.by === this.id && "seq" in entry && entry.seq === seq)?.offset ??
+        this.all("stored")
+          .flatMap(({ stored }) => stored)
+          .find((stored) => stored.seq === seq)?.offset ??
         this.all("refused").find((refused) => refused.seq === seq)?.error.code,
     );
   }

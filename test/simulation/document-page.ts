@@ -84,6 +84,7 @@ export const hostOf = (page: Page): ExtensionHost => {
     received: () => engine.received,
     holds: (floor) => engine.grantOn(floor) !== undefined,
     update: (item) => engine.update(item),
+    withdraw: (item) => engine.withdraw(item),
     undecided: () => engine.outbox.all().flatMap(({ command }) => [...updatesIn(command)]),
     command: () => {
       throw new Error("Commands are given by the world here.");

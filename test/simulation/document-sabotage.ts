@@ -219,7 +219,7 @@ export const sabotagePage = (page: Page, documents: Documents, effects: PageEffe
       }),
     "doc-keep-refused": () =>
       onBinding((course) => {
-        course["condemn"] = () => {};
+        course.own.condemn = () => {};
       }),
     "doc-same-client": () =>
       onBinding((_, binding) => {
@@ -246,7 +246,7 @@ export const sabotagePage = (page: Page, documents: Documents, effects: PageEffe
       }),
     "doc-saved-early": () =>
       onBinding((course) => {
-        getter(course, "pending", () => course.ledger.open.filter(({ lineage }) => lineage === undefined));
+        getter(course.own, "pending", () => course.ledger.open.filter(({ lineage }) => lineage === undefined));
       }),
     "doc-drop-between": () =>
       onBinding(({ following }) => {

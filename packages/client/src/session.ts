@@ -396,6 +396,7 @@ export class Session<Events extends object = AnyEvents> {
       received: () => engine.received,
       holds: (floor) => engine.grantOn(floor) !== undefined,
       update: (item) => engine.update(item),
+      withdraw: (item) => engine.withdraw(item),
       undecided: () => updatesIn(engine.outbox.all()),
       command: (command) => this.submit(command, 64),
       volatile: (event, args, to) => engine.sendVolatile(event, args, to),

@@ -93,6 +93,8 @@ const pageOffsets = 1_000;
  * in it (one display frame, so that nobody sees it). A single speaker's messages go out at once, as nothing would be gathered with them. Milliseconds.
  */
 const gather = 16;
+/** What several write into documents waits for two frames: it has been gathered by its writers already, and is read by many. */
+const gatherUpdates = 33;
 /** Several speak at once if two different ones spoke within this time. */
 const together = 25;
 
@@ -406,7 +408,8 @@ export class Audience<C> {
       }
       this.speaker = { member: entry.by, at: now };
     }
-    return now < this.severalUntil ? Math.max(0, this.flushed + gather - now) : 0;
+    const window = entries.every((entry) => documentIn(entry) !== undefined) ? gatherUpdates : gather;
+    return now < this.severalUntil ? Math.max(0, this.flushed + window - now) : 0;
   }
 
   /** Telling a crowd of a floor takes longer than this wait, in which more about the floor may come together. */

@@ -4,15 +4,15 @@ import type { ExtensionHost } from "@rostrum/client";
 import { type ErrorCode, RostrumError } from "@rostrum/protocol";
 import type { Awareness } from "y-protocols/awareness";
 import * as Y from "yjs";
-import { apply, changing, compacted, fits, isWhole } from "./copy.ts";
+import { apply, changing, compacted, fits, isWhole, merge } from "./copy.ts";
 import { Course } from "./course.ts";
 import type { Draft, DraftReason } from "./drafts.ts";
 import { Emitter } from "./emitter.ts";
-import { readFacts } from "./facts.ts";
+import { faultOf, madeElsewhere } from "./fault.ts";
 import { Gathering } from "./gathering.ts";
-import { type Observable, observable } from "./observing.ts";
+import { type Observable, observable, watched } from "./observing.ts";
 import { Presence } from "./presence.ts";
-import { notWritable, type Writable, writableNow } from "./rights.ts";
+import { type Writable, writableNow } from "./rights.ts";
 import { Subdocuments } from "./subdocuments.ts";
 import { type Effects, keyOf, type Piece, type Update } from "./terms.ts";
 import { foreignType, requireOurs, typeOfAnother } from "./twice.ts";
@@ -133,8 +133,8 @@ export class DocBinding {
     this.used = host.used;
     this.whenLoaded = this.loadedMoment.reached;
     this.whenSynced = this.syncedMoment.reached;
-    this.status = shown(this.statusSource);
-    this.writable = shown(this.writableSource);
+    this.status = watched(this.statusSource);
+    this.writable = watched(this.writableSource);
     this.events = new Emitter((event, cause) => this.complain(`A listener of "${event}"`, cause));
     this.present = this.make();
     this.replica = this.present.clientID;
@@ -148,6 +148,7 @@ export class DocBinding {
         replace: (reason, draft) => this.replace(reason, draft),
         takeUnsent: () => this.takeUnsent(),
         isWhole: () => isWhole(this.present),
+        merged: merge,
         vector: () => Y.encodeStateVector(this.present),
         compacted: (pieces, fromCopy) =>
           fromCopy && isWhole(this.present) && this.gathering.isEmpty
@@ -160,6 +161,7 @@ export class DocBinding {
     this.gathering = new Gathering(
       effects,
       () => session.limits().updateBytes,
+      () => this.course.own.pending.length > 0,
       (bytes) => this.edited(bytes),
     );
     this.presentAwareness = effects.awareness(this.present);
@@ -241,11 +243,11 @@ export class DocBinding {
    */
   flush({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
     this.gathered();
-    const { condemned } = this.course;
+    const { condemned } = this.course.own;
     const refused = this.over ?? condemned?.error;
     const flushed =
       refused === undefined
-        ? this.course.flushes.wait(this.course.pending.map(keyOf), signal)
+        ? this.course.own.flushes.wait(this.course.own.pending.map(keyOf), signal)
         : Promise.reject<void>(refused);
     flushed.catch(() => {});
     return flushed;
@@ -331,8 +333,8 @@ export class DocBinding {
     const [replica, ...more] = this.present.store.clients.keys();
     if (replica === undefined) return;
     const bytes = Y.encodeStateAsUpdate(this.present);
-    if (more.length === 0) return this.course.edited({ replica, n: 0, bytes });
-    this.course.editedInVain(madeElsewhere(this.name), this.updateOf(bytes));
+    if (more.length === 0) this.course.own.edited({ replica, n: 0, bytes });
+    else this.course.own.editedInVain(madeElsewhere(this.name), this.updateOf(bytes));
   }
 
   private attach(): void {
@@ -438,30 +440,16 @@ export class DocBinding {
       this.replica = this.present.clientID;
       this.next = 0;
     }
-    const error = this.course.condemned?.error ?? this.faultOf(bytes, local);
+    const { session } = this.host;
+    const error =
+      this.course.own.condemned?.error ?? faultOf(session, this.name, bytes, local ? this.replica : undefined);
     if (error === undefined) this.gathering.add(bytes);
     else {
       this.gathering.flush();
-      this.course.editedInVain(error, this.updateOf(bytes));
+      this.course.own.editedInVain(error, this.updateOf(bytes));
     }
     this.show();
   };
-
-  /** Why an edit cannot be sent. */
-  private faultOf(bytes: Uint8Array, local: boolean): RostrumError | undefined {
-    const { session } = this.host;
-    const writable = writableNow(session, this.name, false);
-    if (!writable.can) return notWritable(this.name, writable);
-    const mixed = !local || readFacts(bytes).adds.some(({ client }) => client !== this.replica);
-    if (mixed) return madeElsewhere(this.name);
-    const limit = session.limits().updateBytes;
-    if (bytes.byteLength <= limit) return undefined;
-    return new RostrumError(
-      "MESSAGE_TOO_LARGE",
-      `An edit of "${this.name}" has ${bytes.byteLength} bytes, the limit is ${limit}; it was taken back and kept as a draft. Make it in several transactions, or raise limits.updateBytes.`,
-      { document: this.name, size: bytes.byteLength, limit },
-    );
-  }
 
   private updateOf(bytes: Uint8Array): Update {
     const update = { replica: this.replica, n: this.next, bytes };
@@ -475,7 +463,7 @@ export class DocBinding {
       this.warnedTwice = true;
       this.host.effects.warn(typeOfAnother(this.name, type));
     }
-    this.course.edited(this.updateOf(bytes));
+    this.next = this.course.own.edited(this.updateOf(bytes)) + 1;
     this.show();
   }
 
@@ -491,7 +479,7 @@ export class DocBinding {
     // Called while it is being made as well.
     if (course === undefined || gathering === undefined) return;
     const isOver = this.over !== undefined;
-    const pending = course.pending.length + (gathering.isEmpty ? 0 : 1);
+    const pending = course.own.pending.length + (gathering.isEmpty ? 0 : 1);
     const { following, loaded, error = this.over } = course;
     const synced =
       !isOver &&
@@ -499,13 +487,13 @@ export class DocBinding {
       following.isFollowing &&
       !following.isAsking &&
       !following.isInDoubt &&
-      course.condemned === undefined &&
+      course.own.condemned === undefined &&
       error === undefined;
     this.statusSource.set({
       loaded,
       synced,
       pending,
-      saved: pending === 0 && course.condemned === undefined,
+      saved: pending === 0 && course.own.condemned === undefined,
       ...(error === undefined ? {} : { error: { code: error.code, message: error.message } }),
     });
     if (loaded !== false) this.loadedMoment.resolve();
@@ -513,13 +501,4 @@ export class DocBinding {
   }
 }
 
-const madeElsewhere = (document: string): RostrumError =>
-  new RostrumError(
-    "DOCUMENT_INVALID",
-    `An update made elsewhere was applied to the document "${document}"; it was taken back and kept as a draft. Only the session brings updates of others: insert the content as an edit instead.`,
-    { document, what: "mixed" },
-  );
-
 const newDoc = (): Y.Doc => new Y.Doc();
-
-const shown = <T>({ get, subscribe }: Observable<T>): Observable<T> => ({ get, subscribe });

@@ -4,7 +4,8 @@ import { defaultConfig, documentIn } from "@rostrum/protocol";
 import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
 import { docOf } from "./copy.ts";
-import { Hall, Page, run, textOf, typeInto } from "./world.fixture.ts";
+import { Hall } from "./hall.fixture.ts";
+import { Page, run, textOf, typeInto } from "./world.fixture.ts";
 
 const generator = (seed: number): ((below: number) => number) => {
   let state = seed * 2654435761 + 1;
@@ -163,9 +164,9 @@ const each = (seeds: number, options: Options): void => {
 };
 
 describe("whatever happens", () => {
-  it("all have the same in the end", () => each(40, { crashes: false, losses: false, restores: false }));
-  it("with restores", () => each(40, { crashes: false, losses: false, restores: true }));
-  it("with pages that die", () => each(40, { crashes: true, losses: false, restores: true }));
-  it("with logs that are lost", () => each(40, { crashes: false, losses: true, restores: false }));
-  it("with all of it", () => each(40, { crashes: true, losses: true, restores: true }));
+  it("all have the same in the end", () => each(25, { crashes: false, losses: false, restores: false }));
+  it("with restores", () => each(25, { crashes: false, losses: false, restores: true }));
+  it("with pages that die", () => each(25, { crashes: true, losses: false, restores: true }));
+  it("with logs that are lost", () => each(25, { crashes: false, losses: true, restores: false }));
+  it("with all of it", () => each(25, { crashes: true, losses: true, restores: true }));
 });

@@ -9,9 +9,9 @@ import type { Answered } from "./answer.ts";
 import { Disk, format, type Head, isOfLog, readRecord } from "./disk.ts";
 import { type DraftReason, Drafts } from "./drafts.ts";
 import { Following, type Numbered } from "./following.ts";
-import { Ledger, type Open } from "./ledger.ts";
-import { type Content, type Effects, keyOf, type Piece, type Update } from "./terms.ts";
-import { Flushes } from "./waiting.ts";
+import { Ledger } from "./ledger.ts";
+import { Outgoing } from "./outgoing.ts";
+import type { Effects, Piece, Update } from "./terms.ts";
 
 /** The copy that the app has. */
 export interface Copy {
@@ -25,38 +25,31 @@ export interface Copy {
   readonly takeUnsent: () => readonly Update[];
   /** Whether nothing waits in it for what has not come. */
   readonly isWhole: () => boolean;
+  /** Updates as one. */
+  readonly merged: (updates: readonly Uint8Array[]) => Uint8Array;
   readonly vector: () => Uint8Array;
   /** What is confirmed as one piece in format 2; `fromCopy`: the copy holds just that. */
   readonly compacted: (pieces: readonly Piece[], fromCopy: boolean) => Uint8Array | undefined;
 }
 
-/** So many repairs within so many milliseconds are made at once. */
-const mostRepairs = 8;
-const calmAfter = 10_000;
-/** Milliseconds after which what the server could not take is sent again. */
-const restFor = 500;
 /** Vectors that are no larger go with every question. */
 const smallVector = 1_024;
 
 export class Course {
   readonly ledger: Ledger = new Ledger();
   readonly drafts: Drafts;
-  readonly flushes: Flushes = new Flushes();
   private readonly disk: Disk;
   readonly following: Following;
+  readonly own: Outgoing;
   /** Whether the copy shows a content, and where it is from. */
   loaded: "device" | "server" | false = false;
   /** What keeps it from being synced. */
   error: RostrumError | undefined;
-  /** The copy holds what will never be stored; it is about to be replaced. */
-  condemned: { readonly error: RostrumError; readonly draft: string } | undefined;
   /** What has come before the disk was read. */
   private early: (() => void)[] | undefined = [];
   /** The server has lost what is confirmed here, or some of it. */
   private isAnew = false;
   private incoming: Piece[] = [];
-  /** While another content takes its place: the one before. */
-  private former: { readonly content: Content; readonly pieces: readonly Piece[] } | undefined;
   /** It was asked once for what is lacking. */
   private isPatched = false;
   private isOver = false;
@@ -77,6 +70,19 @@ export class Course {
       warn: effects.warn,
       content: () => this.ledger.content,
       pieces: () => this.ledger.pieces,
+    });
+    this.own = new Outgoing({
+      document,
+      session,
+      effects,
+      copy,
+      ledger: this.ledger,
+      drafts: this.drafts,
+      disk: this.disk,
+      isSendable: () => this.isSendable,
+      isSettled: () => this.following.isFollowing && !this.following.isAsking,
+      takeIncoming: () => this.takeIncoming(),
+      changed,
     });
     this.following = new Following(document, session, effects, {
       position: (withVector) => this.position(withVector),
@@ -134,7 +140,7 @@ export class Course {
     const piece: Piece = { format: 1, bytes };
     if (open !== undefined) {
       // It is stored wherever we stand: perhaps an answer has told of it already, or left it out as we had it.
-      this.stored({ replica, n }, open);
+      this.own.stored({ replica, n }, open);
       if (!this.isAnew && this.ledger.content?.lineage === lineage) {
         this.ledger.add(piece);
         if (!open.included) this.incoming.push(piece);
@@ -177,30 +183,28 @@ export class Course {
     if (code === "DOCUMENT_GAP" && details["known"] === true) {
       this.ledger.add({ format: 1, bytes });
       if (open?.included !== true) this.copy.apply([{ format: 1, bytes }]);
-      return this.stored(update, open);
+      return this.own.stored(update, open);
     }
     // Nobody knows whether it is stored, or it came too late for another reason than what it says: it can be sent again, as its
     // number keeps it single. What builds on one that waits here waits as well.
     const isHeldBack = code === "DOCUMENT_GAP" && this.ledger.isHeldBack(update);
     if (!isFormer && (isPutBack(error) || isHeldBack)) {
-      this.hold(update, open?.included ?? false);
-      // What it builds on is shown as a draft until it can be sent: so is this.
-      const before = this.ledger.open.find((each) => each.replica === replica && each.n < n && this.drafts.has(each));
-      if (isHeldBack && before !== undefined) this.setAside("lost", error, [update], this.drafts.idOf(before));
-      if (error.retryable) this.rest();
-      else this.effects.defer(() => this.sendHeld());
+      this.own.hold(update, open?.included ?? false);
+      if (error.retryable) this.own.rest();
+      else this.effects.defer(() => this.own.sendHeld());
       return this.changed();
     }
     // What was made on a content that is over does not go into another one, though it might fit.
     const restored = code === "DOCUMENT_RESTORED" || isFormer;
     const why = isFormer ? this.overError(content?.lineage ?? 0, lineage) : error;
     const behind = this.ledger.behind(update);
-    const draft = this.setAside(restored ? "restored" : "refused", why, [update, ...behind]);
+    const draft = this.own.setAside(restored ? "restored" : "refused", why, [update, ...behind]);
+    if (open !== undefined) this.own.forget(open);
     const current = details["lineage"];
     if (restored && typeof current === "number" && content?.lineage !== current) {
       // The answer brings the copy that takes its place.
       this.following.begunAnew(current);
-    } else if (open?.included === true || behind.some(({ included }) => included)) this.condemn(error, draft);
+    } else if (open?.included === true || behind.some(({ included }) => included)) this.own.condemn(error, draft);
     this.changed();
   }
 
@@ -208,7 +212,7 @@ export class Course {
   lost(items: readonly UpdateItem[]): void {
     if (this.isEarly(() => this.lost(items))) return;
     // After a reload the copy need not have them.
-    for (const [, replica, n, , bytes] of items) this.hold({ replica, n, bytes }, false);
+    for (const [, replica, n, , bytes] of items) this.own.hold({ replica, n, bytes }, false);
     this.becomeAnew();
   }
 
@@ -219,58 +223,33 @@ export class Course {
     this.following.ask();
     // It has gone on from where this device had it.
     if (this.loaded === "device" && this.following.isFollowing && this.session.isLive()) this.loaded = "server";
-    this.sendHeld();
+    this.own.sendHeld();
   }
 
   closed(error: RostrumError, forget: boolean): void {
     if (!forget) this.disk.write();
     this.isForgotten = forget;
     this.isOver = true;
-    this.calm?.();
-    this.resting?.();
-    this.pause?.();
     this.following.stop();
     this.disk.stop();
-    this.flushes.stop(error);
+    this.own.stop(error);
   }
 
   // ---- what the copy tells ----
 
-  /** It was edited here. */
-  edited(update: Update): void {
-    const open = this.ledger.take(update, undefined, true);
-    if (!this.isSendable || this.ledger.isHeldBack(open) || !this.send(open)) this.disk.hold(open);
-  }
-
-  /** It was edited in a way that cannot be sent. */
-  editedInVain(error: RostrumError, update: Update): void {
-    const draft = this.setAside("refused", error, [update], this.condemned?.draft);
-    this.condemn(error, draft);
-  }
-
   /** The content for a copy that is empty. */
   fill(): void {
-    const { condemned, ledger } = this;
-    this.condemned = undefined;
+    const { ledger } = this;
     for (const open of ledger.open) open.included = false;
     this.incoming = [];
-    this.copy.apply(ledger.pieces);
-    this.includeOpen();
-    // What another replica of ours built on what is refused goes the same way.
-    const orphans = ledger.open.filter((open) => !open.included && !this.drafts.has(open));
-    if (condemned !== undefined && orphans.length > 0)
-      this.setAside("refused", condemned.error, orphans, condemned.draft);
-    else this.setHeldAside();
+    // A record of another log is kept until there is something better, and not shown.
+    if (this.loaded !== false) this.copy.apply(ledger.pieces);
+    this.own.refill();
   }
 
   /** Writes now what is put off: the page may be gone soon. */
   write(): void {
     this.disk.write();
-  }
-
-  /** Own updates that are neither decided nor given up. */
-  get pending(): readonly Open[] {
-    return this.ledger.open.filter((open) => open.lineage !== undefined || !this.drafts.has(open));
   }
 
   // ---- inside ----
@@ -295,13 +274,16 @@ export class Course {
     const event = documentEvent(this.document);
     for (const [name, replica, n, lineage, bytes] of this.session.undecided())
       if (name === event) this.ledger.take({ replica, n, bytes }, lineage, false);
-    for (const update of held) if (!this.ledger.has(update)) this.ledger.take(update, undefined, false);
-    for (const update of unkept) this.disk.hold(update);
+    for (const update of held) {
+      const open = this.ledger.get(update) ?? this.ledger.take(update, undefined, false);
+      open.isKept = true;
+    }
+    for (const open of unkept) this.own.keep(open);
     if (head !== undefined && !this.isAnew) {
       this.copy.apply(this.ledger.pieces);
       this.loaded = "device";
     }
-    this.includeOpen();
+    this.own.includeOpen();
     const early = this.early ?? [];
     this.early = undefined;
     for (const run of early) run();
@@ -348,8 +330,8 @@ export class Course {
     const why = this.isAnew || content?.birth !== birth ? "lost" : "restored";
     const reason = isSame || this.loaded === false ? undefined : why;
     // In another log they may go on; a restored document is another one.
-    if (!isSame && why === "lost") for (const update of this.copy.takeUnsent()) this.edited(update);
-    if (!isSame && content !== undefined) this.former = { content, pieces: ledger.pieces };
+    if (!isSame && why === "lost") for (const update of this.copy.takeUnsent()) this.own.edited(update);
+    if (!isSame && content !== undefined) this.own.former = { content, pieces: ledger.pieces };
     const draft = isSame ? undefined : this.giveUp(why, lineage, reason !== undefined);
     if (isSame && !whole) for (const piece of pieces) ledger.add(piece);
     else ledger.begin({ birth, lineage }, pieces);
@@ -361,13 +343,13 @@ export class Course {
     this.error = undefined;
     if (reason === undefined) {
       this.copy.apply([...pieces, ...later]);
-      this.includeOpen();
-      if (!isSame) this.setHeldAside();
+      this.own.includeOpen();
+      if (!isSame) this.own.setHeldAside();
     } else this.copy.replace(reason, draft);
-    this.former = undefined;
+    this.own.former = undefined;
     this.requireWhole();
     this.told(Math.max(upTo, this.session.received()));
-    this.sendHeld();
+    this.own.sendHeld();
     this.changed();
   }
 
@@ -383,8 +365,11 @@ export class Course {
     let draft: string | undefined;
     if (updates.length > 0) {
       const error = this.overError(lineage, content?.lineage ?? 0);
-      for (const open of old) if (open.lineage === undefined) this.letGo(open);
-      draft = this.setAside(reason, error, updates);
+      draft = this.own.setAside(reason, error, updates);
+      for (const open of old) {
+        if (open.lineage === undefined) ledger.settle(open);
+        this.own.forget(open);
+      }
     }
     return draft;
   }
@@ -394,23 +379,6 @@ export class Course {
       "DOCUMENT_RESTORED",
       `The document "${this.document}" was begun anew; edits of its former content were not stored, and are kept as a draft.`,
       { document: this.document, lineage, madeOn },
-    );
-  }
-
-  /** Updates that wait for what they build on are shown as a draft until it comes, if it ever does. */
-  private setHeldAside(): void {
-    const waiting = this.ledger.open.filter((open) => !open.included && !this.drafts.has(open));
-    const held = waiting.filter(({ lineage }) => lineage === undefined);
-    const { former } = this;
-    if (held.length > 0) this.setAside("lost", this.builtOnLost(held.length), held);
-    if (former !== undefined) this.drafts.outlive(former.content, () => former.pieces);
-  }
-
-  private builtOnLost(updates: number): RostrumError {
-    return new RostrumError(
-      "DOCUMENT_GAP",
-      `What $updatesedits of "${this.document}" build on was lost by the server; they are sent when it is there again, and kept as a draft until then.`,
-      { document: this.document, updates },
     );
   }
 
@@ -433,27 +401,8 @@ export class Course {
     if (incoming.length === 0) return;
     this.incoming = [];
     this.copy.apply(incoming);
-    this.includeOpen();
-    this.sendHeld();
-  }
-
-  /** Takes own updates into the copy that are not in it and can be now. */
-  private includeOpen(): void {
-    const waiting = this.ledger.open.filter(({ included }) => !included).sort(inOrder);
-    for (let more = waiting.length > 0; more; ) {
-      more = false;
-      const stuck = new Set<number>();
-      for (const open of waiting) {
-        if (open.included) continue;
-        const isRefused = open.lineage !== undefined && this.drafts.has(open);
-        if (stuck.has(open.replica) || isRefused || !this.copy.include(open.bytes)) {
-          stuck.add(open.replica);
-          continue;
-        }
-        open.included = more = true;
-        this.drafts.remove(open);
-      }
-    }
+    this.own.includeOpen();
+    this.own.sendHeld();
   }
 
   private get isSendable(): boolean {
@@ -466,99 +415,6 @@ export class Course {
       !this.following.isInDoubt &&
       (birth === "" || content.birth === birth)
     );
-  }
-
-  private resting: (() => void) | undefined;
-
-  /** The server could not take it just now. */
-  private rest(): void {
-    this.resting ??= this.effects.after(restFor, () => {
-      this.resting = undefined;
-      this.sendHeld();
-    });
-  }
-
-  /** Sends what waits here, as far as it is in the copy. */
-  private sendHeld(): void {
-    if (this.isOver || this.resting !== undefined || !this.isSendable) return;
-    const stuck = new Set<number>();
-    for (const open of [...this.ledger.open].sort(inOrder)) {
-      if (open.lineage !== undefined) continue;
-      if (open.included && !stuck.has(open.replica) && this.send(open)) this.disk.letGo(open);
-      else stuck.add(open.replica);
-    }
-  }
-
-  /** Hands it over to the session. Answers whether it is done with here. */
-  private send(open: Open): boolean {
-    const { content } = this.ledger;
-    if (content === undefined) return false;
-    try {
-      this.session.update([documentEvent(this.document), open.replica, open.n, content.lineage, open.bytes]);
-      open.lineage = content.lineage;
-      return true;
-    } catch (cause) {
-      const error = cause instanceof RostrumError ? cause : new RostrumError("USAGE", String(cause), {}, { cause });
-      if (error.code === "OUTBOX_FULL" || error.code === "CLOSED") return false;
-      const draft = this.setAside("refused", error, [open, ...this.ledger.behind(open)], this.condemned?.draft);
-      this.ledger.settle(open);
-      if (open.included) this.condemn(error, draft);
-      return true;
-    }
-  }
-
-  private stored(update: Pick<Update, "replica" | "n">, open: Open | undefined): void {
-    this.drafts.remove(update);
-    if (open?.lineage === undefined && open !== undefined) this.disk.letGo(open);
-    this.flushes.settled(keyOf(update));
-    this.disk.touch();
-    this.changed();
-  }
-
-  private hold(update: Update, included: boolean): void {
-    this.disk.hold(this.ledger.take(update, undefined, included));
-  }
-
-  private letGo(open: Open): void {
-    this.ledger.settle(open);
-    this.disk.letGo(open);
-  }
-
-  /** Keeps them as a draft, and tells who waits for them. */
-  private setAside(reason: DraftReason, error: RostrumError, updates: readonly Update[], into?: string): string {
-    const draft = this.drafts.put(reason, error, updates, into, this.former?.content);
-    for (const update of updates) this.flushes.settled(keyOf(update), error);
-    return draft;
-  }
-
-  /** The copy cannot stay: what else is refused in this turn goes with it. */
-  private condemn(error: RostrumError, draft: string): void {
-    if (this.condemned !== undefined) return;
-    this.condemned = { error, draft };
-    this.changed();
-    this.repairs += 1;
-    this.calm ??= this.effects.after(calmAfter, () => {
-      this.calm = undefined;
-      this.repairs = 0;
-    });
-    // An editor that writes into each new copy by itself must not take all there is of the machine.
-    const excess = this.repairs - mostRepairs;
-    if (excess <= 0) this.effects.defer(() => this.repair());
-    else this.pause = this.effects.after(Math.min(5_000, 50 * 2 ** Math.min(excess, 10)), () => this.repair());
-  }
-
-  private repairs = 0;
-  private calm: (() => void) | undefined;
-  private pause: (() => void) | undefined;
-
-  private repair(): void {
-    const { condemned } = this;
-    if (condemned === undefined || this.isOver) return;
-    const unsent = this.copy.takeUnsent();
-    this.setAside("refused", condemned.error, unsent, condemned.draft);
-    this.takeIncoming();
-    this.copy.replace("refused", condemned.draft);
-    this.changed();
   }
 
   private becomeAnew(): void {
@@ -574,7 +430,10 @@ export class Course {
     if (this.isAnew) return false;
     if (!ledger.isLong) return true;
     const fromCopy =
-      this.condemned === undefined && this.incoming.length === 0 && ledger.open.length === 0 && this.loaded !== false;
+      this.own.condemned === undefined &&
+      this.incoming.length === 0 &&
+      ledger.open.length === 0 &&
+      this.loaded !== false;
     const state = this.copy.compacted(ledger.pieces, fromCopy);
     if (state !== undefined) ledger.compact(state);
     return true;
@@ -586,5 +445,3 @@ const putBack: ReadonlySet<string> = new Set(["OUTCOME_UNKNOWN", "RESYNCHRONIZED
 
 /** Whether what was refused so is to be sent again. */
 export const isPutBack = ({ code, retryable }: RostrumError): boolean => putBack.has(code) || retryable;
-
-const inOrder = (a: Open, b: Open): number => a.replica - b.replica || a.n - b.n;

@@ -1,7 +1,8 @@
 import { defaultConfig, defaultFloor, memberId, type SessionConfig } from "@rostrum/protocol";
 import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
-import { Hall, Page, textOf, typeInto, updatesSent } from "./world.fixture.ts";
+import { Hall } from "./hall.fixture.ts";
+import { Page, textOf, typeInto, updatesSent } from "./world.fixture.ts";
 
 const pen: Partial<SessionConfig> = {
   floors: { pen: { ...defaultFloor, grace: 60_000 } },
@@ -53,7 +54,7 @@ describe("an edit", () => {
     }
     expect(updatesSent(ada).length).toBe(1);
     expect(mine.status.get()).toMatchObject({ saved: false, pending: 1 });
-    ada.wait(30);
+    ada.wait(55);
     expect(updatesSent(ada).length).toBe(2);
     expect(hall.textOf()).toBe("abcdefg");
     // Hidden, nothing is put off.

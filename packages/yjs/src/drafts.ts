@@ -107,10 +107,6 @@ export class Drafts {
     return this.where.has(keyOf(update));
   }
 
-  idOf(update: Pick<Update, "replica" | "n">): string | undefined {
-    return this.where.get(keyOf(update))?.id;
-  }
-
   reasonOf(update: Pick<Update, "replica" | "n">): DraftReason | undefined {
     return this.where.get(keyOf(update))?.head.reason;
   }

@@ -2,7 +2,8 @@
 
 import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
-import { Hall, Page, textOf, typeInto } from "./world.fixture.ts";
+import { Hall } from "./hall.fixture.ts";
+import { Page, textOf, typeInto } from "./world.fixture.ts";
 
 const at = (hall: Hall, name: string): Page => {
   const page = new Page(hall, name);

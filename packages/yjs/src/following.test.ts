@@ -1,7 +1,8 @@
 import { defaultConfig } from "@rostrum/protocol";
 import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
-import { type Drive, Hall, Page, textOf, typeInto, updatesSent } from "./world.fixture.ts";
+import { Hall } from "./hall.fixture.ts";
+import { type Drive, Page, textOf, typeInto, updatesSent } from "./world.fixture.ts";
 
 const at = (hall: Hall, name: string, drive?: Drive): Page => {
   const page = new Page(hall, name, drive);

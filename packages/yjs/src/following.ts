@@ -60,7 +60,7 @@ export class Following {
     return this.least > 0;
   }
 
-  /** Taken up by the server; `continued`: with us as we said we were; `anew`: in another log, where old offsets mean nothing. */
+  /** Taken up by the server; `continued`: with us as we said we were; `anew`: its offsets are others. */
   opened(continued: boolean, anew: boolean): void {
     if (anew) this.least = 0;
     this.asking = undefined;
@@ -119,6 +119,8 @@ export class Following {
     this.asking = undefined;
     if (asking.isBroken) return this.again();
     if (answered.upTo < this.least) {
+      this.retries += 1;
+      if (this.retries > 1) return this.again();
       this.isDue = true;
       return this.ask();
     }

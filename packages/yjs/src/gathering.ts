@@ -4,7 +4,10 @@ import { merge } from "./copy.ts";
 import type { Effects } from "./terms.ts";
 
 const most = 50;
-const pause = 25;
+/** Milliseconds: who goes on typing is read with so much delay at most, and each update costs the server and every reader the same. */
+const pause = 50;
+/** While the server has not stored what was sent before, so many pauses: it, or the way to it, is busy. */
+const mostPauses = 3;
 
 export class Gathering {
   private parts: Uint8Array[] = [];
@@ -15,6 +18,7 @@ export class Gathering {
   constructor(
     private readonly effects: Pick<Effects, "defer" | "after">,
     private readonly largest: () => number,
+    private readonly isUnderWay: () => boolean,
     private readonly send: (update: Uint8Array) => void,
   ) {}
 
@@ -41,11 +45,16 @@ export class Gathering {
   flush(): void {
     const update = this.take();
     if (update === undefined) return;
+    this.rest(mostPauses);
+    this.send(update);
+  }
+
+  private rest(pauses: number): void {
     this.undo ??= this.effects.after(pause, () => {
       this.undo = undefined;
-      this.flush();
+      if (this.parts.length > 0 && pauses > 1 && this.isUnderWay()) this.rest(pauses - 1);
+      else this.flush();
     });
-    this.send(update);
   }
 
   /** What there is, to be done with otherwise. */

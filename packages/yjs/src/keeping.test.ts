@@ -1,6 +1,7 @@
 import { defaultConfig, type SessionConfig } from "@rostrum/protocol";
 import { describe, expect, it } from "vitest";
-import { Drive, Hall, Page, textOf, typeInto } from "./world.fixture.ts";
+import { Hall } from "./hall.fixture.ts";
+import { Drive, Page, textOf, typeInto } from "./world.fixture.ts";
 
 const readers: SessionConfig = { ...defaultConfig, roles: { member: ["read", "volatile"] } };
 
@@ -201,11 +202,32 @@ describe("a document on the device", () => {
     ada.connect();
     edit(ada, "0");
     ada.drop();
+    const noted = { queued: () => {}, stored: () => {}, refused: () => {} };
+    for (let n = 0; n < 3; n += 1) ada.engine.submit({ type: "messages", items: [["note", n]] }, 10, noted);
     for (let n = 1; n < 8; n += 1) edit(ada, String(n));
     expect(ada.bind().status.get()).toMatchObject({ pending: 7 });
     ada.connect().wait(50);
     expect([textOf(ada.bind()), hall.textOf()]).toEqual(["01234567", "01234567"]);
     expect(ada.replaced).toEqual([]);
+  });
+
+  it("does not fill the outbox, however long it is edited without a connection", () => {
+    const hall = new Hall();
+    const ada = new Page(hall, "ada", new Drive(), { outboxCommands: 3 });
+    ada.bind();
+    ada.connect();
+    edit(ada, "0");
+    ada.drop();
+    const words = Array.from({ length: 200 }, (_, n) => ` ${n}`);
+    for (const word of words) edit(ada, word);
+    expect(ada.bind().status.get()).toMatchObject({ pending: 1 });
+    const again = at(hall, "ada", ada.die());
+    again.settle();
+    expect(textOf(again.bind())).toBe(`0${words.join("")}`);
+    edit(again, "!");
+    again.connect().wait(50);
+    expect([textOf(again.bind()), hall.textOf()]).toEqual(Array(2).fill(`0${words.join("")}!`));
+    expect(again.replaced).toEqual([]);
   });
 
   it("leaves nothing running when it is destroyed", () => {

@@ -11,6 +11,8 @@ export interface Open extends Update {
   lineage: Offset | undefined;
   /** Whether the document that the app has contains it. */
   included: boolean;
+  /** Whether it lies on the disk as one that is held: until it is decided, as the session's outbox writes in its own time. */
+  isKept: boolean;
 }
 
 /** What has changed of the pieces since it was asked for last. */
@@ -68,7 +70,7 @@ export class Ledger {
 
   /** An own update that is not decided. */
   take(update: Update, lineage: Offset | undefined, included: boolean): Open {
-    const open: Open = { replica: update.replica, n: update.n, bytes: update.bytes, lineage, included };
+    const open: Open = { replica: update.replica, n: update.n, bytes: update.bytes, lineage, included, isKept: false };
     this.updates.set(keyOf(update), open);
     return open;
   }

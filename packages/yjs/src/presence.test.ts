@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { type Awareness, encodeAwarenessUpdate, removeAwarenessStates } from "y-protocols/awareness";
 import { writeAwareness } from "./awareness-wire.ts";
-import { Hall, Page, typeInto } from "./world.fixture.ts";
+import { Hall } from "./hall.fixture.ts";
+import { Page, typeInto } from "./world.fixture.ts";
 
 const at = (hall: Hall, name: string): Page => {
   const page = new Page(hall, name);

@@ -188,7 +188,8 @@ export interface Idle {
 
 /** Documents of some ten kilobytes that were edited once, by one client that stays. */
 export const idle = async (contender: Contender, count = 1_000): Promise<Idle> => {
-  await using server = await DocumentServer.start(contender);
+  await using folder = contender.unloads === true ? await Folder.make() : undefined;
+  await using server = await DocumentServer.start(contender, folder === undefined ? {} : { folder: folder.path });
   const before = await server.memory();
   await using writers = await Writers.start(server, 1);
   await writers.ask(() => ({ ask: "notes", count }));

@@ -9,6 +9,8 @@ import { Part } from "../transfer.ts";
 
 export interface Contender {
   readonly name: string;
+  /** With a folder, idle documents need not be in memory. For the others a folder makes no document lighter. */
+  readonly unloads?: true;
   /** Listens on 127.0.0.1, on a port that is free. Runs in the server's own process. */
   readonly serve: (settings: ServerSettings) => Promise<Serving>;
   /** A client of its own. One that is to carry `many` documents carries them on one connection, if it can. */

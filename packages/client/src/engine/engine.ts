@@ -315,6 +315,19 @@ export class Engine {
     this.submit(command, measure(item, 2), { queued: noted, stored: noted, refused: noted });
   }
 
+  /**
+   * Takes back the update that was taken last, if no connection was ever given it: more can then be said in its place. Answers
+   * whether it was taken back.
+   */
+  withdraw(item: UpdateItem): boolean {
+    const { newest } = this.outbox;
+    const isIt = newest?.command.type === "messages" && newest.command.items[0] === item;
+    if (!isIt || newest.sentAt !== undefined) return false;
+    this.outbox.settle(newest.seq);
+    this.shelf.decided(newest.seq);
+    return true;
+  }
+
   /** The grant under which this member may act on the floor now, if it may. */
   grantOn(floor: string): Grant | undefined {
     return this.tenure.on(floor);

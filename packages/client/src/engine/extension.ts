@@ -60,6 +60,8 @@ export interface ExtensionHost {
   holds(floor: string): boolean;
   /** Takes an update into the outbox. @throws RostrumError FLOOR_NOT_HELD, CLOSED, OUTBOX_FULL; then nothing was taken. */
   update(item: UpdateItem): void;
+  /** Takes back the last update that was taken, if no connection was ever given it. Answers whether it was taken back. */
+  withdraw(item: UpdateItem): boolean;
   /** Own updates that the server has not decided, oldest first; those of earlier lives of the page included. */
   undecided(): readonly UpdateItem[];
   command(command: MemberCommand): Sending;

@@ -49,7 +49,15 @@ export class Outbox {
     return this.open.size;
   }
 
+  /** What was taken last, if it is still open. */
+  get newest(): Outgoing | undefined {
+    return this.open.get(this.last);
+  }
+
+  private last: Seq = 0;
+
   add(outgoing: Outgoing): void {
+    this.last = outgoing.seq;
     this.open.set(outgoing.seq, outgoing);
     this.unsent.push(outgoing);
     this.bytes += outgoing.bytes;

@@ -86,6 +86,8 @@ export class Documents<C> {
   private readonly failures = new Map<string, Time>();
   private readonly facts = new WeakMap<Uint8Array, UpdateFacts>();
   private stopped: RostrumError | undefined;
+  /** The host is asking what is ready. */
+  private asking = false;
 
   constructor(
     readonly host: DocumentsHost,
@@ -126,8 +128,11 @@ export class Documents<C> {
       // Of another content it is refused without a look into it.
       if (item[3] !== (this.host.state.documents.get(document)?.lineage ?? 0)) continue;
       if (this.headOf(document) !== undefined) continue;
-      ready = false;
+      this.asking = true;
       if (!this.loading.has(document)) this.load(document);
+      this.asking = false;
+      // Of one that is not there yet it is known at once.
+      ready &&= this.headOf(document) !== undefined;
     }
     return ready;
   }
@@ -256,7 +261,8 @@ export class Documents<C> {
       // As anywhere else. A record that is damaged, or an app that throws, concerns its document alone.
       if (head instanceof RostrumError && head.code === "STORE_FAILED") return this.host.failed(head);
       this.host.alarm();
-      this.host.ready();
+      // Nobody was held back for what was there at once.
+      if (!this.asking) this.host.ready();
     });
   }
 

@@ -3,7 +3,8 @@
 import { type Offset, RostrumError } from "@rostrum/protocol";
 import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
-import { Disk, Replica, Server } from "./host.fixture.ts";
+import { Disk, Server } from "./host.fixture.ts";
+import { Replica } from "./replica.fixture.ts";
 
 const started = (fixture: ConstructorParameters<typeof Server>[1] = {}, disk: Disk = new Disk()): Server => {
   const server = new Server(disk, fixture);

@@ -3,7 +3,8 @@
 import { type Item, type Offset, RostrumError } from "@rostrum/protocol";
 import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
-import { Disk, Replica, Server } from "./host.fixture.ts";
+import { Disk, Server } from "./host.fixture.ts";
+import { Replica } from "./replica.fixture.ts";
 
 const floor = {
   capacity: 1,
