@@ -57,7 +57,7 @@ export const editAtRandom = (doc: Y.Doc, undo: Y.UndoManager | undefined, schedu
 };
 
 const editOne = (doc: Y.Doc, scheduler: Scheduler, mark: () => string): void => {
-  let type = scheduler.pick(roots(doc)) as Nested;
+  let type: Nested = scheduler.chance(0.3) ? doc.getText("text") : (scheduler.pick(roots(doc)) as Nested);
   // Down into what is nested, some of the way.
   for (let depth = 0; depth < 3 && scheduler.chance(0.6); depth += 1) {
     const below = scheduler.pick(nestedIn(type));
@@ -87,13 +87,13 @@ const range = (length: number, scheduler: Scheduler): readonly [at: number, coun
 const editText = (text: Y.Text, scheduler: Scheduler, mark: () => string): void => {
   const dice = scheduler.random();
   if (text.length > 0 && dice < 0.25) return text.delete(...range(text.length, scheduler));
-  if (text.length > 0 && dice < 0.4) {
-    const value = scheduler.pick([true, null, mark()]) ?? null;
+  if (text.length > 0 && dice < 0.45) {
+    const value = scheduler.pick([true, true, null, null, mark()]) ?? null;
     return text.format(...range(text.length, scheduler), { [scheduler.pick(["bold", "colour"]) ?? "bold"]: value });
   }
   // Often where it ended last, as people type.
   const at = scheduler.chance(0.4) ? text.length : scheduler.between(0, text.length);
-  if (dice < 0.48) return text.insertEmbed(at, { image: mark() });
+  if (dice < 0.52) return text.insertEmbed(at, { image: mark() });
   const typed = "abcdefgh".slice(0, scheduler.between(0, scheduler.chance(0.05) ? 8 : 2));
   const words = scheduler.chance(0.03) ? typed + "pasted ".repeat(scheduler.between(10, 100)) : typed;
   if (dice < 0.65) text.insert(at, words + mark(), { bold: scheduler.pick([true, null, mark()]) ?? null });
