@@ -5,7 +5,8 @@ import type { SessionsOptions } from "@rostrum/server";
 import { bindDoc, type DocBinding, type DocOptions, type Replaced } from "@rostrum/yjs";
 import { editDoc, readDoc, yjsDocuments } from "@rostrum/yjs/server";
 import { describe, expect, it } from "vitest";
-import { behind, join, type Place, serve } from "./place.ts";
+import * as Y from "yjs";
+import { behind, join, type Place, quick, serve } from "./place.ts";
 
 const place = (options: Partial<SessionsOptions> = {}): Promise<Place> =>
   serve({ documents: yjsDocuments(), ...options });
@@ -224,7 +225,69 @@ describe("awareness", () => {
   });
 });
 
+describe("whatever the connections do", () => {
+  it("all have the same in the end", async () => {
+    const there = await place();
+    const proxies = await Promise.all([0, 1, 2].map(() => behind(there)));
+    const desks = proxies.map(({ url }) => sit(url, { heartbeat: quick }));
+    await Promise.all(desks.map(({ notes }) => notes.whenSynced));
+    const version = await desks[0]?.notes.versions.save("v1");
+    let state = 7;
+    const random = (below: number): number => {
+      state = (state * 48_271) % 2_147_483_647;
+      return state % below;
+    };
+    const words: string[] = [];
+    for (let round = 0; round < 150; round += 1) {
+      const desk = desks[random(3)] as Desk;
+      const t = desk.notes.doc.getText("t");
+      const what = random(20);
+      if (what === 0) proxies[random(3)]?.cut();
+      else if (what === 1) proxies[random(3)]?.cutAfterBytes(random(2_000), random(2) === 0 ? "up" : "down");
+      else if (what === 2 && t.length > 0) t.delete(random(t.length), 1);
+      else if (what === 3 && round === 70 && version !== undefined)
+        await desk.notes.versions.restore(version).catch(() => {});
+      else {
+        words.push(`<${round}>`);
+        t.insert(random(t.length + 1), `<${round}>`);
+      }
+      if (random(3) === 0) await new Promise((resolve) => setTimeout(resolve, random(20)));
+    }
+    await Promise.all(desks.map(({ notes }) => notes.flush().catch(() => {})));
+    await expect
+      .poll(() => desks.every(({ notes }) => notes.status.get().synced && notes.status.get().saved), {
+        timeout: 20_000,
+      })
+      .toBe(true);
+    const server = await readDoc(there.sessions.get("s"), "notes");
+    await expect
+      .poll(() => desks.map(text), { timeout: 10_000 })
+      .toEqual(Array(3).fill(server.getText("t").toString()));
+    for (const { notes } of desks) {
+      expect(Y.equalSnapshots(Y.snapshot(notes.doc), Y.snapshot(server))).toBe(true);
+      expect([notes.doc.store.pendingStructs, notes.doc.store.pendingDs]).toEqual([null, null]);
+      expect(notes.drafts.get()).toEqual([]);
+    }
+  }, 60_000);
+});
+
 describe("a binding", () => {
+  it("refuses a document of another Yjs, and says why", async () => {
+    const { url } = await place();
+    const session = join(url).session("s");
+    const warnings: string[] = [];
+    session.on("warning", ({ code }) => void warnings.push(code));
+    const files = ["yjs.cjs", "yjs.mjs"].map(
+      (name) => new URL(`dist/${name}`, import.meta.resolve("yjs/package.json")),
+    );
+    const copies = await Promise.all(files.map(async ({ href }) => (await import(href)) as typeof Y));
+    const other = copies.find(({ Doc }) => Doc !== Y.Doc) as typeof Y;
+    expect(() => bindDoc(session, "notes", { create: () => new other.Doc() })).toThrow(
+      expect.objectContaining({ code: "YJS_TWICE" }),
+    );
+    expect(warnings).toContain("YJS_TWICE");
+  });
+
   it("is the same each time, until it is destroyed", async () => {
     const { url } = await place();
     const ada = sit(url);

@@ -340,7 +340,7 @@ describe("documents", () => {
     const mine = new Replica("notes");
     await saysAll(
       ada,
-      Array.from({ length: 300 }, () => mine.type("a sentence of some length. ".repeat(10))),
+      Array.from({ length: 300 }, () => mine.type("a sentence. ")),
     );
     const point = await ada.command({ type: "sync-minor" });
     const then = mine.text;
@@ -408,10 +408,12 @@ describe("a client that does not play by the rules", () => {
     for (const item of [
       ["@doc/notes", 1, 0, 0],
       ["@doc/notes", -1, 0, 0, whole],
-      ["@doc/notes", 1, 0, 0, "text"],
+      ["@doc/notes", 1, 0, 0, "text that is far too long to be a small update in base64".repeat(200)],
+      ["@doc/notes", 1, 0, 0, ""],
       ["@doc/", 1, 0, 0, whole],
     ] as const)
       expect(await says(eve, item)).toBe("FRAME_INVALID");
+    expect(await says(eve, ["@doc/notes", 1, 0, 0, "of base64, and yet none"])).toBe("DOCUMENT_INVALID");
     expect(await says(ada, ["@doc/notes", mine.doc.clientID, 1, 0, whole])).toBeTypeOf("number");
     expect(await textOf(there)).toContain("precious");
   });

@@ -4,10 +4,12 @@ import { createHash, randomUUID } from "node:crypto";
 import {
   type ClientFrame,
   type Entry,
+  fromPacket,
   type MemberCommand,
   type Offset,
   type ServerFrame,
   seqSpan,
+  toPacket,
 } from "@rostrum/protocol";
 import { io as connect, type Socket } from "socket.io-client";
 import { expect } from "vitest";
@@ -28,7 +30,9 @@ const until = <T>(look: () => T | undefined): Promise<T> =>
 class Raw {
   readonly heard: ServerFrame[] = [];
   protected constructor(readonly socket: Socket) {
-    socket.on("rostrum", (frames: readonly ServerFrame[]) => this.heard.push(...frames));
+    socket.on("rostrum", (...packet: [unknown, unknown, unknown]) =>
+      this.heard.push(...(fromPacket(...packet) as readonly ServerFrame[])),
+    );
   }
 
   protected static async connect(url: string): Promise<Socket> {
@@ -47,7 +51,7 @@ class Raw {
   }
 
   send(...frames: readonly (ClientFrame | object)[]): void {
-    this.socket.emit("rostrum", frames);
+    this.socket.emit("rostrum", ...toPacket(frames));
   }
 
   until<T>(look: () => T | undefined): Promise<T> {

@@ -1,6 +1,13 @@
 /** The connection: one Socket.IO socket for all sessions of a client. Dials, doubts, gives up and dials again. */
 
-import { type ClientFrame, type DrainFrame, type ServerFrame, wireEvent } from "@rostrum/protocol";
+import {
+  type ClientFrame,
+  type DrainFrame,
+  fromPacket,
+  type ServerFrame,
+  toPacket,
+  wireEvent,
+} from "@rostrum/protocol";
 import type { Socket } from "socket.io-client";
 import { backoff, Pulse, type PulseOptions } from "./engine/pulse.ts";
 
@@ -37,7 +44,7 @@ export class Link {
   }
 
   send(frames: readonly ClientFrame[]): void {
-    if (this.up) this.socket?.emit(wireEvent, frames);
+    if (this.up) this.socket?.emit(wireEvent, ...toPacket(frames));
   }
 
   /** Connects now, whatever the backoff says. */
@@ -50,8 +57,8 @@ export class Link {
     socket.on("connect", () => this.opened(socket));
     socket.on("disconnect", () => this.lost(socket));
     socket.on("connect_error", () => this.lost(socket));
-    socket.on(wireEvent, (frames: readonly ServerFrame[]) => {
-      if (socket === this.socket) this.take(frames);
+    socket.on(wireEvent, (...packet: [frames: unknown, holes?: unknown, bytes?: unknown]) => {
+      if (socket === this.socket) this.take(fromPacket(...packet) as readonly ServerFrame[]);
     });
     // A black hole answers never, a slow network late: the first tries are short, the later ones patient.
     this.setTimer(Math.min(this.options.connectWithin, 3_000 * 2 ** this.attempt), () => this.lost(socket));

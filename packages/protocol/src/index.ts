@@ -31,6 +31,7 @@ export { fold, foldAll } from "./fold.ts";
 export * from "./frame.ts";
 export * from "./ids.ts";
 export * from "./limits.ts";
+export { fromPacket, toPacket } from "./packet.ts";
 export * from "./parse.ts";
 export * from "./payload.ts";
 export { may, type Verb } from "./permission.ts";

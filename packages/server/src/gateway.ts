@@ -7,6 +7,7 @@ import { randomUUID } from "node:crypto";
 import {
   type DocumentOpenFrame,
   features,
+  fromPacket,
   memberId,
   type OpenFrame,
   parseFrame,
@@ -122,10 +123,10 @@ export class Gateway {
       socket.emit(wireEvent, [frame]);
       if (refused > patience) socket.disconnect(true);
     };
-    const onPacket = (packet: unknown): void => {
+    const onPacket = (packet: unknown, holes?: unknown, bytes?: unknown): void => {
       let frames: readonly unknown[];
       try {
-        frames = parsePacket(packet);
+        frames = parsePacket(fromPacket(packet, holes, bytes));
       } catch (error) {
         return refuse(error as RostrumError, "");
       }

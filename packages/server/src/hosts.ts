@@ -11,6 +11,7 @@ import {
   RostrumError,
   type SessionId,
   type SessionState,
+  toPacket,
   type UserId,
   wireEvent,
 } from "@rostrum/protocol";
@@ -224,13 +225,13 @@ export class Hosts {
       send: (seats, plain) => {
         const frame = plain.type === "entries" ? entriesAsText(plain, toText) : plain;
         const [only] = seats;
-        if (only !== undefined && seats.length === 1) only.socket.emit(wireEvent, [frame]);
-        else if (seats.length > 0) this.nsp.local.to(ids(seats)).emit(wireEvent, [frame]);
+        if (only !== undefined && seats.length === 1) only.socket.emit(wireEvent, ...toPacket([frame]));
+        else if (seats.length > 0) this.nsp.local.to(ids(seats)).emit(wireEvent, ...toPacket([frame]));
       },
       broadcast: (plain, except) => {
         const frame = plain.type === "entries" ? entriesAsText(plain, toText) : plain;
         const audience = this.nsp.local.to(room);
-        (except.length === 0 ? audience : audience.except(ids(except))).emit(wireEvent, [frame]);
+        (except.length === 0 ? audience : audience.except(ids(except))).emit(wireEvent, ...toPacket([frame]));
       },
       live: (seat, on) => void (on ? seat.socket.join(room) : seat.socket.leave(room)),
       closed: (seat, frame) => {

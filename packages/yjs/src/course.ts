@@ -4,9 +4,17 @@
  */
 
 import type { ExtensionHost } from "@rostrum/client";
-import { documentEvent, type Offset, RostrumError, type UpdateItem } from "@rostrum/protocol";
+import {
+  documentEvent,
+  type Epoch,
+  forkOf,
+  type Offset,
+  RostrumError,
+  toldEpochs,
+  type UpdateItem,
+} from "@rostrum/protocol";
 import type { Answered } from "./answer.ts";
-import { Disk, format, type Head, isOfLog, readRecord } from "./disk.ts";
+import { Disk, format, readRecord } from "./disk.ts";
 import { type DraftReason, Drafts } from "./drafts.ts";
 import { Following, type Numbered } from "./following.ts";
 import { Ledger } from "./ledger.ts";
@@ -54,6 +62,9 @@ export class Course {
   private isPatched = false;
   private isOver = false;
   private isForgotten = false;
+  /** What the disk had is of the present log; or nothing was there. */
+  private isVerified = false;
+  private epochs: readonly Epoch[] = [];
 
   constructor(
     private readonly document: string,
@@ -62,7 +73,17 @@ export class Course {
     private readonly copy: Copy,
     private readonly changed: () => void,
   ) {
-    this.disk = new Disk(effects, document, this.ledger, () => this.compact(), () => session.state());
+    this.disk = new Disk(
+      effects,
+      document,
+      this.ledger,
+      () => this.compact(),
+      () =>
+        session
+          .state()
+          .epochs.filter(({ from }) => from <= this.ledger.offset)
+          .slice(-toldEpochs),
+    );
     this.drafts = new Drafts({
       document,
       now: effects.now,
@@ -111,11 +132,12 @@ export class Course {
   /** It has everything up to there, in the present log. */
   standsAt(offset: Offset): boolean {
     const { content } = this.ledger;
+    // What the disk had is as good as the session's own cursor only where the two are at one.
+    if (!this.isVerified && (this.ledger.offset !== offset || this.isForked(offset))) return false;
     return (
       this.early === undefined &&
       content !== undefined &&
       !this.isAnew &&
-      this.kept === undefined &&
       content.birth === this.session.state().birth &&
       this.ledger.offset >= offset
     );
@@ -125,10 +147,7 @@ export class Course {
   opened(continued: boolean, anew: boolean): void {
     this.error = undefined;
     this.isPatched = false;
-    if (anew) {
-      this.kept = undefined;
-      this.becomeAnew();
-    }
+    if (anew) this.becomeAnew();
     this.following.opened(continued && !this.isAnew, anew);
     this.changed();
   }
@@ -219,7 +238,13 @@ export class Course {
   /** Something about the session is otherwise. */
   update(): void {
     if (this.early !== undefined) return;
-    if (this.kept !== undefined && this.session.isLive()) this.verify();
+    if (!this.isVerified && this.session.isLive()) {
+      this.isVerified = true;
+      if (this.isForked(this.session.received())) {
+        this.becomeAnew();
+        this.following.opened(false, true);
+      }
+    }
     this.following.ask();
     // It has gone on from where this device had it.
     if (this.loaded === "device" && this.following.isFollowing && this.session.isLive()) this.loaded = "server";
@@ -265,11 +290,10 @@ export class Course {
     const { birth } = this.session.state();
     if (head !== undefined) {
       this.ledger.restore({ birth: head.birth, lineage: head.lineage }, head.offset, pieces);
+      this.epochs = head.epochs ?? [];
       // Of another log: what it says means nothing in this one.
       if (head.birth === "" || (birth !== "" && head.birth !== birth)) this.isAnew = true;
-      else this.kept = head;
-      this.verify();
-    }
+    } else this.isVerified = true;
     const unkept = this.ledger.open;
     const event = documentEvent(this.document);
     for (const [name, replica, n, lineage, bytes] of this.session.undecided())
@@ -289,22 +313,6 @@ export class Course {
     for (const run of early) run();
     this.update();
     this.changed();
-  }
-
-  /** What was read from the device, until it is known to be of this log. */
-  private kept: Head | undefined;
-
-  /** While nobody had the document open, another log may have taken the place of the one that it is of. */
-  private verify(): void {
-    const { kept } = this;
-    const { birth, epochs, head } = this.session.state();
-    if (kept === undefined || birth === "") return;
-    const isOurs = kept.birth === birth && isOfLog(kept, epochs, this.session.isLive() ? Infinity : head);
-    if (isOurs === undefined) return;
-    this.kept = undefined;
-    if (isOurs || this.isAnew) return;
-    this.becomeAnew();
-    this.following.opened(false, true);
   }
 
   private position(withVector: boolean): ReturnType<ConstructorParameters<typeof Following>[3]["position"]> {
@@ -337,7 +345,6 @@ export class Course {
     else ledger.begin({ birth, lineage }, pieces);
     for (const piece of later) ledger.add(piece);
     this.isAnew = false;
-    this.kept = undefined;
     ledger.offset = upTo;
     this.loaded = "server";
     this.error = undefined;
@@ -415,6 +422,13 @@ export class Course {
       !this.following.isInDoubt &&
       (birth === "" || content.birth === birth)
     );
+  }
+
+  /** Whether the log, as it is known up to `head`, is another than that of which the disk had this. */
+  private isForked(head: Offset): boolean {
+    const { content, offset } = this.ledger;
+    const { birth, epochs } = this.session.state();
+    return content?.birth === birth && forkOf(epochs, head, offset, this.epochs) !== undefined;
   }
 
   private becomeAnew(): void {

@@ -3,41 +3,19 @@
  * `d/…` (drafts, see drafts.ts); `b/…` (contents that only drafts build on any more).
  */
 
-import { type Offset, RostrumError, type SessionState } from "@rostrum/protocol";
+import { type Epoch, RostrumError } from "@rostrum/protocol";
 import type { Ledger } from "./ledger.ts";
 import type { Content, Effects, Piece, Place, Transaction, Update } from "./terms.ts";
 
 /** Of the stored form. A newer one is left alone. */
 export const format = 1;
 
-export interface Head extends Content {
+interface Head extends Content {
   readonly format: number;
   readonly offset: number;
-  /** In which of the log's epochs the offset lies: an older copy of the log has another one there. */
-  readonly epoch?: Epoch;
+  /** Who wrote the log up to there: tells it from another of the same birth. */
+  readonly epochs?: readonly Epoch[];
 }
-
-type Epoch = SessionState["epochs"][number];
-
-/**
- * Whether what is kept is of the log that has these epochs, up to `head` as far as is known; `undefined`: that cannot be told yet.
- */
-export const isOfLog = (
-  { offset, epoch }: Pick<Head, "offset" | "epoch">,
-  epochs: readonly Epoch[],
-  head: Offset,
-): boolean | undefined => {
-  if (epoch === undefined) return true;
-  const at = epochs.findIndex(({ id, from }) => id === epoch.id && from === epoch.from);
-  if (at < 0) {
-    const [oldest] = epochs;
-    // It is older than all that is remembered, or newer than all that is known.
-    if (oldest !== undefined && oldest.from > offset) return true;
-    return epoch.from > head ? undefined : false;
-  }
-  const next = epochs[at + 1];
-  return next === undefined || offset < next.from;
-};
 
 export interface Recorded {
   readonly head: Head | undefined;
@@ -69,7 +47,8 @@ export const holding = (update: Update): Transaction => ({
 });
 
 const soon = 100;
-const later = 1_000;
+/** That nothing was missed needs no record: it is asked for. So a page with many documents does not write all the time. */
+const later = 15_000;
 
 export class Disk {
   private place: Place | undefined;
@@ -85,8 +64,7 @@ export class Disk {
     private readonly ledger: Ledger,
     /** Makes what is confirmed ready to be written. Answers whether it is to be. */
     private readonly prepare: () => boolean,
-    /** The session as it is known. */
-    private readonly session: () => SessionState,
+    private readonly epochs: () => readonly Epoch[],
   ) {}
 
   /** Reads what is kept. From then on it can be written. */
@@ -162,11 +140,7 @@ export class Disk {
     const { content, offset } = ledger;
     if (content === undefined) return;
     const { gone, added } = ledger.changes();
-    const { epochs, head: known } = this.session();
-    // An answer may reach further than the session was told: of what is beyond, the epoch is not known.
-    const upTo = Math.max(content.lineage, Math.min(offset, known));
-    const epoch = upTo > known ? undefined : epochs.findLast(({ from }) => from <= upTo);
-    const head: Head = { format, ...content, offset: upTo, ...(epoch === undefined ? {} : { epoch }) };
+    const head: Head = { format, ...content, offset, epochs: this.epochs() };
     this.writtenOffset = offset;
     this.isWriting = true;
     this.commit(

@@ -72,7 +72,10 @@ export class Documents implements Extension {
     if (entry.type === "messages") {
       const name = documentIn(entry);
       const binding = name === undefined ? undefined : this.bindings.get(name);
-      entry.items.forEach((item, index) => binding?.course.entry(entry.offset + index, item as UpdateItem));
+      entry.items.forEach((item, index) => {
+        const [event, replica, n, lineage, bytes] = item as UpdateItem;
+        binding?.course.entry(entry.offset + index, [event, replica, n, lineage, bytesOf(bytes)]);
+      });
     } else if (entry.type === "document-restored") {
       this.bindings.get(entry.document)?.course.begunAnew(entry.offset);
     } else if (entry.type === "resynchronized" && entry.kind !== "set") {
@@ -84,7 +87,8 @@ export class Documents implements Extension {
     for (const { course } of this.all()) course.told(upTo);
   }
 
-  frame(frame: DocumentStateFrame | DocumentRefusedFrame): void {
+  frame(came: DocumentStateFrame | DocumentRefusedFrame): void {
+    const frame = came.type === "document-state" ? { ...came, bytes: bytesOf(came.bytes) } : came;
     const binding = this.bindings.get(frame.document);
     if (frame.point === undefined) binding?.course.following.frame(frame);
     else binding?.versions.frame(frame);
@@ -142,3 +146,9 @@ export class Documents implements Extension {
     this.effects.keep(name, (place) => place?.commit(transaction, () => {}));
   }
 }
+
+/** Binary comes as what the socket has: in browsers as an `ArrayBuffer`, in Node as a window on a larger one, which must not be kept. */
+const bytesOf = (came: Uint8Array | ArrayBuffer): Uint8Array =>
+  came instanceof Uint8Array && came.constructor === Uint8Array && came.byteLength === came.buffer.byteLength
+    ? came
+    : new Uint8Array(came);

@@ -318,6 +318,23 @@ describe("a log that is lost", () => {
     expect([textOf(ada.bind()), hall.textOf()]).toEqual(["anew", "anew"]);
   });
 
+  it("while the document was not open is noticed when it is", () => {
+    const hall = new Hall();
+    const [ada, bob] = [at(hall, "ada").connect(), at(hall, "bob").connect()];
+    edit(ada, "one");
+    const { head } = hall.state;
+    edit(bob, " two");
+    bob.die();
+    ada.wait(20_000);
+    const closed = new Page(hall, "ada", ada.die());
+    hall.lose(head);
+    closed.connect().wait(2_000);
+    const again = at(hall, "ada", closed.die()).connect();
+    again.wait(100);
+    expect([textOf(again.bind()), hall.textOf()]).toEqual(["one", "one"]);
+    expect(again.bind().status.get()).toMatchObject({ synced: true, saved: true });
+  });
+
   it("and begun anew as another never gets what belonged to the first from a device", () => {
     const hall = new Hall();
     const ada = at(hall, "ada").connect();

@@ -83,6 +83,7 @@ export class Hall {
   private begin(config: Partial<SessionConfig>): void {
     this.life += 1;
     this.server({ type: "open", session, birth: `birth ${this.life}`, config: { ...defaultConfig, ...config } });
+    this.server({ type: "begin-epoch", epoch: `epoch ${this.life}` });
   }
 
   /** Another log, and nothing of the one before. */
@@ -102,6 +103,7 @@ export class Hall {
     this.heads.clear();
     this.life += 1;
     this.forks.set(this.life, above);
+    this.server({ type: "begin-epoch", epoch: `epoch ${this.life}` });
     for (const link of [...this.links]) link.page.drop();
   }
 
@@ -380,10 +382,18 @@ export class Link {
   constructor(readonly page: Guest) {}
 
   down(frame: ServerFrame): void {
-    this.frames.push(structuredClone(frame));
+    this.frames.push(asInBrowsers(structuredClone(frame)));
   }
 
   get next(): ServerFrame | undefined {
     return this.frames.shift();
   }
 }
+
+/** Binary comes as Socket.IO gives it to a browser. */
+const asInBrowsers = <T>(value: T): T => {
+  if (value instanceof Uint8Array) return new Uint8Array(value).buffer as T;
+  if (Array.isArray(value)) return value.map(asInBrowsers) as T;
+  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, asInBrowsers(each)])) as T;
+};

@@ -39,7 +39,7 @@ describe("a document on the device", () => {
     const hall = new Hall();
     const [ada, bob] = [at(hall, "ada").connect(), at(hall, "bob").connect()];
     edit(bob, "one");
-    ada.wait(5_000);
+    ada.wait(20_000);
     const drive = ada.die();
     edit(bob, " two");
     const again = at(hall, "ada", drive).connect();

@@ -161,9 +161,10 @@ export class Outgoing {
   /** Sends what waits here, as far as it is in the copy. */
   sendHeld(): void {
     if (this.isOver || this.resting !== undefined || !this.host.isSendable()) return;
+    const held = this.host.ledger.open.filter(({ lineage }) => lineage === undefined);
+    if (held.length === 0) return;
     const stuck = new Set<number>();
-    for (const open of [...this.host.ledger.open].sort(inOrder)) {
-      if (open.lineage !== undefined) continue;
+    for (const open of held.sort(inOrder)) {
       if (!open.included || stuck.has(open.replica) || !this.send(open)) stuck.add(open.replica);
     }
     if (this.host.isSettled()) this.setHeldAside();
@@ -182,7 +183,8 @@ export class Outgoing {
       return true;
     } catch (cause) {
       const error = cause instanceof RostrumError ? cause : new RostrumError("USAGE", String(cause), {}, { cause });
-      if (error.code === "OUTBOX_FULL" || error.code === "CLOSED") return false;
+      // The outbox is full, or the session is stopped by an error that somebody may mend: it waits here.
+      if (error.code !== "FLOOR_NOT_HELD") return false;
       const draft = this.setAside("refused", error, [open, ...this.host.ledger.behind(open)], this.condemned?.draft);
       this.host.ledger.settle(open);
       this.forget(open);
