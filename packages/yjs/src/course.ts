@@ -62,6 +62,8 @@ export class Course {
   private isPatched = false;
   private isOver = false;
   private isForgotten = false;
+  /** On which content something is stored that the copy showed before it had any. */
+  private stray: Offset | undefined;
   /** What the disk had is of the present log; or nothing was there. */
   private isVerified = false;
   private epochs: readonly Epoch[] = [];
@@ -158,6 +160,7 @@ export class Course {
     const open = this.ledger.settle({ replica, n });
     const piece: Piece = { format: 1, bytes };
     if (open !== undefined) {
+      if (this.ledger.content === undefined && open.included) this.stray = lineage;
       // It is stored wherever we stand: perhaps an answer has told of it already, or left it out as we had it.
       this.own.stored({ replica, n }, open);
       if (!this.isAnew && this.ledger.content?.lineage === lineage) {
@@ -336,7 +339,13 @@ export class Course {
       .map(({ item }): Piece => ({ format: 1, bytes: item[4] }));
     const isSame = content !== undefined && !this.isAnew && content.birth === birth && content.lineage === lineage;
     const why = this.isAnew || content?.birth !== birth ? "lost" : "restored";
-    const reason = isSame || this.loaded === false ? undefined : why;
+    const { stray } = this;
+    this.stray = undefined;
+    // What the copy shows before any content was known may have been stored on one that is over.
+    const isStray =
+      (stray !== undefined && stray !== lineage) ||
+      ledger.open.some((open) => open.included && open.lineage !== undefined && open.lineage !== lineage);
+    const reason = isSame || (this.loaded === false && !isStray) ? undefined : why;
     // In another log they may go on; a restored document is another one.
     if (!isSame && why === "lost") for (const update of this.copy.takeUnsent()) this.own.edited(update);
     if (!isSame && content !== undefined) this.own.former = { content, pieces: ledger.pieces };
