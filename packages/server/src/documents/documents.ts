@@ -390,7 +390,7 @@ export class Documents<C> {
       }
     }
     const upTo = point ?? host.state.head;
-    const { state, lineage, offset } = yield* contents.base(document, upTo);
+    const { state, lineage, offset } = yield* contents.base(document, upTo, point !== undefined);
     const parts: DocumentPart[] = state === undefined ? [] : [{ format: 2, bytes: state }];
     const tail = new Tail(host, document, offset, upTo);
     for (let page = yield* tail.next(); page !== undefined; page = yield* tail.next())
