@@ -2,13 +2,24 @@
 
 import type { Offset } from "@rostrum/protocol";
 import * as Y from "yjs";
+import type { DocumentContent } from "../../packages/server/src/documents/documents.ts";
 import { differenceOf, type Oracle, pristine } from "./document-oracle.ts";
 import type { KeptDocument } from "./document-store.ts";
 
 /** A state in format 2 as a document. */
-export const docOf = (state: Uint8Array | undefined): Y.Doc => {
+const docOf = (state: Uint8Array | undefined): Y.Doc => {
   const doc = pristine();
   if (state !== undefined && state.length > 0) Y.applyUpdateV2(doc, state);
+  return doc;
+};
+
+/** What was read of a document, as one. */
+export const assembled = ({ parts }: DocumentContent): Y.Doc => {
+  const doc = pristine();
+  for (const { format, bytes } of parts) {
+    if (format === 2) Y.applyUpdateV2(doc, bytes);
+    else Y.applyUpdate(doc, bytes);
+  }
   return doc;
 };
 

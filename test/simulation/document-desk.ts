@@ -110,6 +110,7 @@ export class Desk {
   private readonly effects: PageEffects;
   private readonly documents: Documents;
   private readonly opened = new Map<string, Opened>();
+  private readonly goneUntil = new Map<string, number>();
 
   constructor(
     readonly page: Page,
@@ -130,6 +131,8 @@ export class Desk {
   bind(document: string): Opened | undefined {
     const known = this.opened.get(document);
     if (known !== undefined) return known;
+    // Who lets go of a document and binds it anew in the same moment may find the last edit only the time after.
+    if ((this.goneUntil.get(document) ?? 0) > this.world.scheduler.now) return undefined;
     const { phase } = this.page.engine;
     if (!this.page.alive || (phase.kind === "closed" && this.page.engine.isOver)) return undefined;
     const { scheduler, note } = this.world;
@@ -150,6 +153,7 @@ export class Desk {
   unbind(document: string): void {
     const opened = this.opened.get(document);
     if (opened === undefined) return;
+    this.goneUntil.set(document, this.world.scheduler.now + 500);
     this.world.note(`${this.page.scope} lets go of ${document}`);
     this.opened.delete(document);
     opened.undo.destroy();

@@ -17,9 +17,9 @@ import {
 } from "@rostrum/protocol";
 import type { Scheduler } from "@rostrum/testing";
 import * as Y from "yjs";
-import { run } from "@rostrum/server/internal";
+import type { DocumentContent } from "../../packages/server/src/documents/documents.ts";
 import type { Page } from "./device.ts";
-import { docOf, storeFaults, trimFaults } from "./document-checks.ts";
+import { assembled, storeFaults, trimFaults } from "./document-checks.ts";
 import { Desk, describeEdit, type Edit, type Held } from "./document-desk.ts";
 import { Marks, nameOf } from "./document-edits.ts";
 import { differenceOf, marksOf, Oracle, pristine } from "./document-oracle.ts";
@@ -316,11 +316,10 @@ export class DocumentPlay {
     const document = scheduler.pick<string>([...names]) ?? "notes";
     const documents = host?.documents;
     if (host === undefined || documents === undefined) return;
-    const { head } = host.current;
-    const lineage = host.current.documents.get(document)?.lineage ?? 0;
-    run(documents.contents.whole(document, head), (state) => {
-      if (state instanceof Error) return;
-      const doc = docOf(state);
+    documents.read(document, { begin: true }, (content) => {
+      if (content instanceof Error) return;
+      const { lineage } = content;
+      const doc = assembled(content);
       doc.clientID = scheduler.between(2 ** 20, 2 ** 32 - 1);
       const made: Uint8Array[] = [];
       const mark = this.marks.next();
@@ -438,12 +437,12 @@ export class DocumentPlay {
     const places = [...sync.points.filter(({ status }) => status !== "void").map(({ offset }) => offset), store.head];
     for (const document of this.oracle.documents) {
       for (const place of places) {
-        const read = (state: Uint8Array | undefined | Error): void => {
-          if (state instanceof Error) return fail(`document: ${document} cannot be read at #${place}: ${state.message}`);
-          const difference = differenceOf(docOf(state), this.oracle.at(document, place));
+        const read = (content: DocumentContent | Error): void => {
+          if (content instanceof Error) return fail(`document: ${document} cannot be read at #${place}: ${content.message}`);
+          const difference = differenceOf(assembled(content), this.oracle.at(document, place));
           if (difference !== undefined) fail(`document: ${document} is read otherwise at #${place}: ${difference}`);
         };
-        run(host.documents.contents.whole(document, place), read);
+        host.documents.read(document, place === store.head ? {} : { point: place }, read);
       }
     }
     scheduler.runUntil(scheduler.now + 10_000);
