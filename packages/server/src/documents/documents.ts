@@ -310,6 +310,9 @@ export class Documents<C> {
     try {
       const item: Item = [`@doc/${document}`, effects.newReplica(), 0, 0, update];
       yield* wait<void>((done) => host.store(item, done));
+    } catch (error) {
+      // Another server process was first, with the same.
+      if (!host.state.documents.has(document)) throw error;
     } finally {
       this.heads.delete(document);
     }
