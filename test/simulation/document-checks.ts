@@ -71,6 +71,8 @@ export const trimFaults = (
     const saved = record?.birth === birth ? record.offset : 0;
     const lost = oracle.firstUpdate(document, saved);
     return lost !== undefined && lost < first
-      ? [`document: the log is cut at #${first}, and #${lost} of ${document} is nowhere else (the record has #${saved})`]
+      ? [
+          `document: the log is cut at #${first}, and #${lost} of ${document} is nowhere else (the record has #${saved})`,
+        ]
       : [];
   });

@@ -8,7 +8,7 @@ import type { DocBinding, Replaced } from "../../packages/yjs/src/binding.ts";
 import { Documents } from "../../packages/yjs/src/documents.ts";
 import { type Page, updatesIn } from "./device.ts";
 import { editAtRandom, type Marks, nameOf, undoOf } from "./document-edits.ts";
-import { type Extent, differenceOf, extentOf, hasPending, marksOf, type Oracle, Ranges } from "./document-oracle.ts";
+import { differenceOf, type Extent, extentOf, hasPending, marksOf, type Oracle, Ranges } from "./document-oracle.ts";
 import { hostOf, PageEffects } from "./document-page.ts";
 
 /** Something that was done to a document in a page. */
@@ -186,7 +186,8 @@ export class Desk {
         excused: false,
       };
       const known = replicas.get(`${document} ${replica}`);
-      if (known !== undefined && known !== doc) this.world.fail(`document: ${describeEdit(edit)} under a number used before`);
+      if (known !== undefined && known !== doc)
+        this.world.fail(`document: ${describeEdit(edit)} under a number used before`);
       replicas.set(`${document} ${replica}`, doc);
       edits.push(edit);
       this.openEdits(document).push(edit);
@@ -204,7 +205,8 @@ export class Desk {
     const held = new Held();
     held.add(draft.update);
     for (const edit of this.world.edits)
-      if (edit.scope === this.page.scope && edit.document === opened.binding.name && held.has(edit.extent)) edit.excused = true;
+      if (edit.scope === this.page.scope && edit.document === opened.binding.name && held.has(edit.extent))
+        edit.excused = true;
     draft.discard();
   }
 
@@ -228,7 +230,9 @@ export class Desk {
   died(): void {
     const { beside, disk } = this.page.device;
     const { scope } = this.page;
-    for (const document of new Set(this.world.edits.filter((edit) => edit.scope === scope).map((edit) => edit.document))) {
+    for (const document of new Set(
+      this.world.edits.filter((edit) => edit.scope === scope).map((edit) => edit.document),
+    )) {
       const held = new Held();
       for (const update of updatesOnDisk(disk.get(scope), beside.get(scope)?.get(document), document)) held.add(update);
       for (const edit of this.world.edits) {
@@ -245,7 +249,8 @@ export class Desk {
   private replaced(document: string, opened: Opened, { doc, previous, draft, reason }: Replaced): void {
     const { note, fail } = this.world;
     note(`${this.page.scope} gets another ${document} (${reason}${draft === undefined ? "" : `, ${draft.code}`})`);
-    if (doc.clientID === previous.clientID) fail(`document: ${this.page.scope} goes on in ${document} under the same number`);
+    if (doc.clientID === previous.clientID)
+      fail(`document: ${this.page.scope} goes on in ${document} under the same number`);
     opened.undo.destroy();
     opened.undo = undoOf(doc);
     if (draft !== undefined) this.checkWithout(document, doc, draft.update);
@@ -255,10 +260,13 @@ export class Desk {
   private checkDrafts(document: string, { binding }: Opened): void {
     const { edits, fail } = this.world;
     const made = new Held();
-    for (const edit of edits) if (edit.scope === this.page.scope && edit.document === document) made.addExtent(edit.extent);
+    for (const edit of edits)
+      if (edit.scope === this.page.scope && edit.document === document) made.addExtent(edit.extent);
     for (const { code, message, update } of binding.drafts.get()) {
-      if (!honest.has(code)) fail(`document: ${this.page.scope} got edits of ${document} back with ${code}: ${message}`);
-      if (!made.holds(update)) fail(`document: ${this.page.scope} got edits of ${document} back that nobody made (${code})`);
+      if (!honest.has(code))
+        fail(`document: ${this.page.scope} got edits of ${document} back with ${code}: ${message}`);
+      if (!made.holds(update))
+        fail(`document: ${this.page.scope} got edits of ${document} back that nobody made (${code})`);
     }
   }
 
@@ -266,7 +274,9 @@ export class Desk {
   private checkWithout(document: string, doc: Y.Doc, update: Uint8Array): void {
     for (const { id } of Y.decodeUpdate(update).structs) {
       if (Y.getState(doc.store, id.client) <= id.clock) continue;
-      return this.world.fail(`document: ${this.page.scope} still has ${id.client}:${id.clock} in ${document}, which it got back`);
+      return this.world.fail(
+        `document: ${this.page.scope} still has ${id.client}:${id.clock} in ${document}, which it got back`,
+      );
     }
   }
 
@@ -278,7 +288,8 @@ export class Desk {
     const open = edits.filter(({ extent, excused }) => !excused && !oracle.has(document, extent));
     const drafts = heldIn(opened);
     for (const edit of open)
-      if (!drafts.has(edit.extent)) fail(`document: ${this.page.scope} says that ${document} is saved, and ${describeEdit(edit)} is not`);
+      if (!drafts.has(edit.extent))
+        fail(`document: ${this.page.scope} says that ${document} is saved, and ${describeEdit(edit)} is not`);
     edits.splice(0, edits.length, ...open);
   }
 
@@ -298,7 +309,8 @@ export class Desk {
     for (const [document, { binding }] of this.opened) {
       const { synced, pending } = binding.status.get();
       if (!synced) continue;
-      if (hasPending(binding.doc)) fail(`document: something waits in ${document} of ${page.scope} for what is not there`);
+      if (hasPending(binding.doc))
+        fail(`document: something waits in ${document} of ${page.scope} for what is not there`);
       if (pending > 0) continue;
       // An answer may reach further than what else was told.
       const upTo = Math.max(page.engine.received, binding.course.ledger.offset);
@@ -319,7 +331,8 @@ export class Desk {
         continue;
       }
       const difference = differenceOf(opened.binding.doc, oracle.now(document));
-      if (difference !== undefined) fail(`document: ${document} of ${page.scope} is not what the log says: ${difference}`);
+      if (difference !== undefined)
+        fail(`document: ${document} of ${page.scope} is not what the log says: ${difference}`);
       this.checkDrafts(document, opened);
     }
   }

@@ -37,7 +37,12 @@ export const undoOf = (doc: Y.Doc): Y.UndoManager =>
   new Y.UndoManager([...roots(doc)], { captureTimeout: 0 });
 
 /** One transaction of a person. Answers the marks it put in. */
-export const editAtRandom = (doc: Y.Doc, undo: Y.UndoManager | undefined, scheduler: Scheduler, marks: Marks): string[] => {
+export const editAtRandom = (
+  doc: Y.Doc,
+  undo: Y.UndoManager | undefined,
+  scheduler: Scheduler,
+  marks: Marks,
+): string[] => {
   const put: string[] = [];
   const mark = (): string => {
     const made = marks.next();
@@ -137,9 +142,12 @@ const editTree = (tree: Y.XmlFragment, scheduler: Scheduler, mark: () => string)
 export const contentOf = (doc: Y.Doc): unknown => roots(doc).map(described);
 
 const described = (value: unknown): unknown => {
-  if (value instanceof Y.Text) return { text: (value.toDelta() as unknown[]).map(sortedDelta), of: attributesOf(value) };
+  if (value instanceof Y.Text)
+    return { text: (value.toDelta() as unknown[]).map(sortedDelta), of: attributesOf(value) };
   if (value instanceof Y.Map)
-    return { map: [...value].map(([key, each]) => [key, described(each)]).sort(([a], [b]) => (String(a) < String(b) ? -1 : 1)) };
+    return {
+      map: [...value].map(([key, each]) => [key, described(each)]).sort(([a], [b]) => (String(a) < String(b) ? -1 : 1)),
+    };
   if (value instanceof Y.Array) return { list: value.toArray().map(described) };
   if (value instanceof Y.XmlElement)
     return { name: value.nodeName, of: attributesOf(value), nodes: value.toArray().map(described) };

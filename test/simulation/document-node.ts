@@ -30,7 +30,12 @@ export const documentEffects = <C>(node: NodeDocuments): DocumentEffects<C> => {
       try {
         result = answer(work(Y, job));
       } catch (cause) {
-        result = new RostrumError("DOCUMENT_INVALID", `The document could not be read: ${String(cause)}.`, {}, { cause });
+        result = new RostrumError(
+          "DOCUMENT_INVALID",
+          `The document could not be read: ${String(cause)}.`,
+          {},
+          { cause },
+        );
       }
       done(result);
     });

@@ -1,6 +1,14 @@
 /** What each document must be: exactly what the log says of it, put together without any of the code that is tried here. */
 
-import { documentIn, type Entry, type MemberId, type Messages, type Offset, type UpdateItem, type UserId } from "@rostrum/protocol";
+import {
+  documentIn,
+  type Entry,
+  type MemberId,
+  type Messages,
+  type Offset,
+  type UpdateItem,
+  type UserId,
+} from "@rostrum/protocol";
 import * as Y from "yjs";
 import { contentOf, marksIn } from "./document-edits.ts";
 
@@ -142,7 +150,9 @@ export class Oracle {
   }
 
   /** Who writes the present content, and the number of the next update of each. */
-  writersOf(document: string): readonly { readonly replica: number; readonly n: number; readonly user: UserId | null }[] {
+  writersOf(
+    document: string,
+  ): readonly { readonly replica: number; readonly n: number; readonly user: UserId | null }[] {
     const { lineage, writers } = this.histories.get(document) ?? new History();
     return [...writers].flatMap(([replica, each]) =>
       each.lineage === lineage ? [{ replica, n: each.n, user: each.user }] : [],
@@ -165,8 +175,7 @@ export class Oracle {
     const history = this.histories.get(document);
     if (history === undefined) return doc;
     const beginning = history.begun.findLast(({ at }) => at <= upTo);
-    if (beginning !== undefined)
-      Y.applyUpdate(doc, Y.encodeStateAsUpdate(this.at(beginning.from, beginning.point)));
+    if (beginning !== undefined) Y.applyUpdate(doc, Y.encodeStateAsUpdate(this.at(beginning.from, beginning.point)));
     for (const { offset, update } of history.updates)
       if (offset > (beginning?.at ?? 0) && offset <= upTo) Y.applyUpdate(doc, update);
     return doc;
@@ -177,7 +186,7 @@ export class Oracle {
   }
 
   /** Whether the log has, or had, all of an edit, on whatever content. */
-  has(document: string, { replica, from, to, deletes }: Extent): boolean {
+  has(document: string, { replica, to, deletes }: Extent): boolean {
     const written = this.histories.get(document)?.writers.get(replica);
     if (written === undefined || written.clock < to) return false;
     return deletes.every((each) => written.deleted.get(each.client)?.holds(each.from, each.to) === true);
@@ -257,7 +266,13 @@ export class Oracle {
     }
     history.updates.push({ offset, update });
     history.last = offset;
-    const before = history.writers.get(replica);
+    const bytes = update.toString();
+    const key = `${document} ${replica} ${n}`;
+    const earlier = history.writers.get(replica);
+    // Of an update that was stored on a content that is over, and whose page never saw it there, the page does not know on which
+    // content it was made: it is sent on the next one if it fits.
+    const isAgain = earlier !== undefined && earlier.lineage !== lineage && this.everWritten.get(key) === bytes;
+    const before = isAgain ? undefined : earlier;
     const written: Written = before ?? { user: user ?? null, lineage, n: 0, clock: 0, deleted: new Map() };
     history.writers.set(replica, written);
     if (before === undefined && user !== null && (Y.getState(history.doc.store, replica) ?? 0) > 0)
@@ -281,8 +296,6 @@ export class Oracle {
     }
     Y.applyUpdate(history.doc, update);
     if (hasPending(history.doc)) faults.push("builds on what the document does not hold");
-    const key = `${document} ${replica} ${n}`;
-    const bytes = update.toString();
     const known = this.everWritten.get(key);
     if (known !== undefined && known !== bytes) faults.push(`${replica} wrote another ${n} in a log that was lost`);
     this.everWritten.set(key, bytes);

@@ -83,7 +83,7 @@ export const hostOf = (page: Page): ExtensionHost => {
     isLive: () => engine.phase.kind === "live",
     received: () => engine.received,
     holds: (floor) => engine.grantOn(floor) !== undefined,
-    update: (item) => engine.update(item),
+    update: (item, asks) => engine.update(item, asks),
     withdraw: (item) => engine.withdraw(item),
     undecided: () => engine.outbox.all().flatMap(({ command }) => [...updatesIn(command)]),
     command: () => {

@@ -62,14 +62,20 @@ export class Rogue {
         if (stored === undefined) return undefined;
         return { what: "a replay", item: scheduler.chance(0.5) ? stored : item(fresh, 0, stored[4]) };
       case 5:
-        return { what: "a deletion of what is not there", item: item(fresh, 0, this.deletion(honest?.replica ?? 7, 1e6)) };
+        return {
+          what: "a deletion of what is not there",
+          item: item(fresh, 0, this.deletion(honest?.replica ?? 7, 1e6)),
+        };
       case 6: {
         if (honest === undefined) return undefined;
         const client = scheduler.chance(0.5) ? honest.replica : fresh;
-        return { what: "a deletion under a number out of turn", item: item(client, honest.n + 1, this.deletion(client, 0)) };
+        return {
+          what: "a deletion under a number out of turn",
+          item: item(client, honest.n + 1, this.deletion(client, 0)),
+        };
       }
       case 7:
-        return { what: "made on another content", item: item(fresh, 0, edit(fresh), lineage + 1), marks };
+        return { what: "made on another content", item: item(fresh, 0, edit(fresh), lineage + 1_000_000), marks };
       case 8: {
         // It builds on what only its maker has: each alone is sound.
         const doc = this.copy(document);

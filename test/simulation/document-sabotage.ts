@@ -51,6 +51,13 @@ export const documentSabotages = {
   "doc-loss-ignored": "a page goes on as before when the log is another one",
   "doc-saved-early": "a document counts as saved when its updates are sent",
   "doc-drop-between": "what comes between a question and its answer is lost",
+  // These were faults once.
+  "doc-known-unsaid": "who may write no more does not hear that its update is stored already",
+  "doc-below-the-record": "what there is now is looked for below a record that is ahead",
+  "doc-lost-counts-as-shown": "what the server lost counts as being in the document, also after a reload",
+  "doc-waits-for-a-lost-offset": "after a loss a document waits for an offset of the log that was lost",
+  "doc-no-epochs": "what the device has of a document is of this log whenever the birth is the same",
+  "doc-drop-unread": "what is edited before the disk was read is dropped if the document is let go of",
 } as const;
 
 export type DocumentSabotage = keyof typeof documentSabotages;
@@ -92,7 +99,8 @@ export const sabotageHost = (host: SimHost, sabotage: string, scheduler: Schedul
   };
   const breaking: { readonly [S in DocumentSabotage]?: () => void } = {
     "doc-no-number-check": () => forgive(({ details }) => "expected" in details),
-    "doc-no-chain-check": () => forgive(({ details }, [, replica]) => "clock" in details && details["client"] === replica),
+    "doc-no-chain-check": () =>
+      forgive(({ details }, [, replica]) => "clock" in details && details["client"] === replica),
     "doc-no-needs-check": () => {
       const { read } = effects;
       effects.read = (update) => ({ ...read(update), needs: new Map() });
@@ -141,7 +149,8 @@ export const sabotageHost = (host: SimHost, sabotage: string, scheduler: Schedul
     },
     "doc-record-ahead": () => {
       const { save } = effects;
-      effects.save = (document, record, state, done) => save(document, { ...record, offset: record.offset + 2 }, state, done);
+      effects.save = (document, record, state, done) =>
+        save(document, { ...record, offset: record.offset + 2 }, state, done);
     },
     "doc-record-forgets-writers": () => {
       const { save } = effects;
@@ -169,6 +178,17 @@ export const sabotageHost = (host: SimHost, sabotage: string, scheduler: Schedul
         admit(arrival, ...rest);
         for (const document of ["notes", "plan", "guarded"]) follow(arrival.connection, document);
       };
+    },
+    "doc-known-unsaid": () => {
+      documents.begin = () => {
+        const inspect = begin();
+        return (document, item, by, state) => inspect(document, item, by, state);
+      };
+    },
+    "doc-below-the-record": () => {
+      const { contents } = documents;
+      const base = contents.base.bind(contents);
+      contents.base = (document, upTo) => base(document, upTo, true);
     },
     "doc-heads-forever": () => {
       documents.tick = () => {};
@@ -247,6 +267,30 @@ export const sabotagePage = (page: Page, documents: Documents, effects: PageEffe
     "doc-saved-early": () =>
       onBinding((course) => {
         getter(course.own, "pending", () => course.ledger.open.filter(({ lineage }) => lineage === undefined));
+      }),
+    "doc-lost-counts-as-shown": () =>
+      onBinding((course) => {
+        const { hold } = course.own;
+        const lost = course.lost.bind(course);
+        course.lost = (items) => {
+          course.own.hold = (update) => hold.call(course.own, update, true);
+          lost(items);
+          course.own.hold = hold;
+        };
+      }),
+    "doc-waits-for-a-lost-offset": () =>
+      onBinding(({ following }) => {
+        const opened = following.opened.bind(following);
+        following.opened = (continued) => opened(continued, false);
+      }),
+    "doc-no-epochs": () =>
+      onBinding((course) => {
+        course["isForked"] = () => false;
+      }),
+    "doc-drop-unread": () =>
+      onBinding((course) => {
+        const closed = course.closed.bind(course);
+        course.closed = (error) => closed(error, true);
       }),
     "doc-drop-between": () =>
       onBinding(({ following }) => {

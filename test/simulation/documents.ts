@@ -114,7 +114,8 @@ export class DocumentPlay {
     });
     this.desks.set(page, desk);
     // What the page showed when it died it shows again.
-    for (const document of page.device.beside.get(page.scope)?.keys() ?? []) if (scheduler.chance(0.7)) desk.bind(document);
+    for (const document of page.device.beside.get(page.scope)?.keys() ?? [])
+      if (scheduler.chance(0.7)) desk.bind(document);
   }
 
   // ---- what comes to pass ----
@@ -130,7 +131,8 @@ export class DocumentPlay {
     if (documentIn(entry) === undefined) return;
     for (const [, , , , update] of (entry as Messages).items)
       for (const mark of marksOf(Y.decodeUpdate(update as Uint8Array)))
-        if (this.forbidden.has(mark)) this.world.fail(`document: #${entry.offset} holds ${nameOf(mark)}, which is hostile`);
+        if (this.forbidden.has(mark))
+          this.world.fail(`document: #${entry.offset} holds ${nameOf(mark)}, which is hostile`);
   }
 
   /** The log is lost, and a copy is in its place. */
@@ -188,7 +190,9 @@ export class DocumentPlay {
         if (document === undefined || ("by" in entry && entry.by === page.member)) continue;
         const until = this.followed.get(page)?.get(document) ?? 0;
         if (until < this.world.scheduler.now)
-          this.world.fail(`document: ${page.scope} is told of ${document} at #${entry.offset}, which it does not follow`);
+          this.world.fail(
+            `document: ${page.scope} is told of ${document} at #${entry.offset}, which it does not follow`,
+          );
       }
     }
     if (frame.type === "document-state" && frame.point !== undefined) this.answered(page, frame);
@@ -218,7 +222,10 @@ export class DocumentPlay {
       scheduler.later(scheduler.between(0, 3_000), () => page.alive && this.edit(desk));
   }
 
-  private edit(desk: Desk, document: string = this.world.scheduler.pick<string>([...names, "notes", "notes"]) ?? "notes"): void {
+  private edit(
+    desk: Desk,
+    document: string = this.world.scheduler.pick<string>([...names, "notes", "notes"]) ?? "notes",
+  ): void {
     const { scheduler } = this.world;
     for (let count = scheduler.chance(0.2) ? scheduler.between(2, 8) : 1; count > 0; count -= 1)
       desk.edit(document, scheduler.chance(0.08));
@@ -265,7 +272,8 @@ export class DocumentPlay {
   private restore(page: Page): void {
     const { scheduler } = this.world;
     const points = page.engine.state.sync.points.filter(({ status }) => status !== "void");
-    if (points.length === 0 || scheduler.chance(0.35)) return this.say(page, { type: "sync-minor", ...page.engine.under() });
+    if (points.length === 0 || scheduler.chance(0.35))
+      return this.say(page, { type: "sync-minor", ...page.engine.under() });
     const document = scheduler.pick<string>(this.oracle.documents) ?? "notes";
     const copy = scheduler.pick<string>(["copy", "notes", "other"]) ?? "copy";
     const point = scheduler.pick(points)?.offset ?? 0;
@@ -301,7 +309,8 @@ export class DocumentPlay {
     this.answers.delete(key);
     if (page.life !== this.world.store.life) return;
     const difference = differenceOf(answer.parts, this.oracle.at(document, point));
-    if (difference !== undefined) this.world.fail(`document: ${document} at #${point} is answered otherwise: ${difference}`);
+    if (difference !== undefined)
+      this.world.fail(`document: ${document} at #${point} is answered otherwise: ${difference}`);
   }
 
   private say(page: Page, command: MemberCommand): void {
@@ -438,7 +447,8 @@ export class DocumentPlay {
     for (const document of this.oracle.documents) {
       for (const place of places) {
         const read = (content: DocumentContent | Error): void => {
-          if (content instanceof Error) return fail(`document: ${document} cannot be read at #${place}: ${content.message}`);
+          if (content instanceof Error)
+            return fail(`document: ${document} cannot be read at #${place}: ${content.message}`);
           const difference = differenceOf(assembled(content), this.oracle.at(document, place));
           if (difference !== undefined) fail(`document: ${document} is read otherwise at #${place}: ${difference}`);
         };
@@ -456,4 +466,3 @@ export class DocumentPlay {
       if (host?.documents?.resting === false) fail(`document: ${name} still has documents in memory`);
   }
 }
-

@@ -23,8 +23,8 @@ import {
 import { Scheduler } from "@rostrum/testing";
 import { checkSerials } from "../../packages/protocol/src/sync/oracle.fixture.ts";
 import { ActivityPlay, activityFaults, Confidences, stuckActivities } from "./activities.ts";
-import { DocumentPlay, rogueUser, withDocuments } from "./documents.ts";
 import { type AppState, Device, Page, type Profile, type Sent, type Surroundings } from "./device.ts";
+import { DocumentPlay, rogueUser, withDocuments } from "./documents.ts";
 import { FloorPlay, floorFaults, guardIn, stuckFloors } from "./floors.ts";
 import { SimNode, session } from "./node.ts";
 import { type Sabotage, type WorldKind, worldOf } from "./sabotage.ts";
@@ -144,7 +144,7 @@ class World {
       (text) => this.note(text),
       () => this.newId(),
     );
-    this.fragile = kind === "loss" || scheduler.chance(0.15);
+    this.fragile = kind === "loss" || scheduler.chance(isOfDocuments ? 0.3 : 0.15);
     // By the seed itself, so that the others play as they did without documents.
     if (isOfDocuments || (kind === undefined && seed % 8 === 0)) this.documents = this.withDocuments();
     this.documented = isOfDocuments ? 0.6 : 0.15;
@@ -954,9 +954,7 @@ class World {
     else this.checkBook(page, truth, member);
     if (
       engine.received !== this.store.head &&
-      truth.some(
-        (entry) => lastOffset(entry) > engine.received && isVisible(entry, member) && isSaid(entry),
-      )
+      truth.some((entry) => lastOffset(entry) > engine.received && isVisible(entry, member) && isSaid(entry))
     ) {
       this.fail(`resume: ${scope} stands at #${engine.received} of #${this.store.head}`);
     }
