@@ -464,7 +464,7 @@ export class Course {
 }
 
 /** After these it is open whether the update is stored, or it may be stored all the same. */
-const putBack: ReadonlySet<string> = new Set(["OUTCOME_UNKNOWN", "RESYNCHRONIZED"]);
+const putBack: ReadonlySet<string> = new Set(["OUTCOME_UNKNOWN", "RESYNCHRONIZED", "REFUSED"]);
 
 /** Whether what was refused so is to be sent again. */
 export const isPutBack = ({ code, retryable }: RostrumError): boolean => putBack.has(code) || retryable;
