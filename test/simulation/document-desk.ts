@@ -97,8 +97,6 @@ export class Held {
 /** Refusals that an honest page may meet. */
 const honest: ReadonlySet<string> = new Set([
   "FORBIDDEN",
-  // The reason was lost with the connection.
-  "REFUSED",
   "FLOOR_NOT_HELD",
   "DOCUMENT_RESTORED",
   "DOCUMENT_FULL",

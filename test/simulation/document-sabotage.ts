@@ -54,8 +54,6 @@ export const documentSabotages = {
   // These were faults once.
   "doc-known-unsaid": "who may write no more does not hear that its update is stored already",
   "doc-below-the-record": "what there is now is looked for below a record that is ahead",
-  "doc-lost-counts-as-shown": "what the server lost counts as being in the document, also after a reload",
-  "doc-waits-for-a-lost-offset": "after a loss a document waits for an offset of the log that was lost",
   "doc-no-epochs": "what the device has of a document is of this log whenever the birth is the same",
   "doc-drop-unread": "what is edited before the disk was read is dropped if the document is let go of",
 } as const;
@@ -267,21 +265,6 @@ export const sabotagePage = (page: Page, documents: Documents, effects: PageEffe
     "doc-saved-early": () =>
       onBinding((course) => {
         getter(course.own, "pending", () => course.ledger.open.filter(({ lineage }) => lineage === undefined));
-      }),
-    "doc-lost-counts-as-shown": () =>
-      onBinding((course) => {
-        const { hold } = course.own;
-        const lost = course.lost.bind(course);
-        course.lost = (items) => {
-          course.own.hold = (update) => hold.call(course.own, update, true);
-          lost(items);
-          course.own.hold = hold;
-        };
-      }),
-    "doc-waits-for-a-lost-offset": () =>
-      onBinding(({ following }) => {
-        const opened = following.opened.bind(following);
-        following.opened = (continued) => opened(continued, false);
       }),
     "doc-no-epochs": () =>
       onBinding((course) => {
