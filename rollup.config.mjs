@@ -89,7 +89,7 @@ const demo = () => {
     );
   return [
     {
-      input: entries("demo/src/page", ["main", "pane", "room"]),
+      input: entries("demo/src/page", ["main", "pane", "room", "pad"]),
       plugins: [
         nodeResolve({ browser: true, extensions: [".ts", ".js"], exportConditions: ["source"] }),
         transpile(),

@@ -116,6 +116,35 @@ describe("who may not edit", () => {
     await expect.poll(() => other.status.get().error?.code).toBe("FORBIDDEN");
   });
 
+  it("gets back what dead tabs had typed while they still might", async () => {
+    let role = "member";
+    const there = await place({
+      authenticate: ({ auth }) => ({ user: String(auth), roles: [role] }),
+      roles: { member: ["*"], reader: ["read", "volatile"] },
+    });
+    const proxy = await behind(there);
+    const storage = memoryStorage();
+    const tabs = [1, 2].map(() => sit(proxy.url, { auth: () => "ada", storage }));
+    await Promise.all(tabs.map(({ notes }) => notes.whenSynced));
+    proxy.set({ kind: "off" });
+    for (const [index, tab] of tabs.entries()) {
+      type(tab, `tab ${index}`);
+      await tab.session.emit("note", "after it").queued;
+      tab.client.close();
+    }
+    role = "reader";
+    proxy.set({ kind: "ok" });
+    // It takes one of them up as its own, and sends for the other.
+    const next = sit(there.url, { auth: () => "ada", storage });
+    const drafts = (): readonly string[] =>
+      next.notes.drafts
+        .get()
+        .map((draft) => draft.view().getText("t").toString())
+        .sort();
+    await expect.poll(drafts).toEqual(["tab 0", "tab 1"]);
+    expect(text(next)).toBe("");
+  });
+
   it("may with the floor, and hands over what it has before it goes", async () => {
     const { url } = await place({ floors: { pen: {} }, guards: { "@doc/notes": "pen" } });
     const ada = sit(url);

@@ -14,6 +14,7 @@ const sentences: Readonly<Partial<Record<ErrorCode, string>>> = {
   TRANSFER_ABORTED: "It was given up, and what was stored of it is removed.",
   TRANSFER_DIGEST: "What came is not what was sent, and was thrown away.",
   ACTIVITY_NOT_HELD: "Another page of yours has taken it up and goes on with it.",
+  DOCUMENT_UNKNOWN: "This sheet was not there yet at that moment.",
   STATE_MISSING: "This page does not have what was there at that point, and the server does not either.",
 };
 

@@ -30,6 +30,14 @@ const plays: Readonly<Record<string, Play>> = {
     cast: { Ada: "member", Bob: "member", Cy: "chair" },
     visitors: ["Dee", "Eve", "Flo"],
   },
+  notes: {
+    title: "Rostrum: shared notes",
+    lede: "One text, written by all at once, and one that only whoever has the pen writes. Cut a network and type on, reload, kill the server: it comes together again.",
+    page: "pad.html",
+    session: "shared-notes",
+    cast: { Ada: "member", Bob: "member" },
+    visitors: ["Cy", "Dee", "Eve", "Flo"],
+  },
 };
 
 interface Stage {
@@ -58,7 +66,8 @@ const say = (text: string): void => {
 };
 
 const query = new URL(location.href).searchParams;
-const stage = query.get("stage") === "room" ? "room" : "chat";
+const asked = query.get("stage") ?? "";
+const stage = Object.hasOwn(plays, asked) ? asked : "chat";
 const play = plays[stage] as Play;
 const session = query.get("session") ?? play.session;
 document.title = play.title;
@@ -78,7 +87,7 @@ const addPane = ({ name, page, socket }: Stage["panes"][number], present: string
   const header = make("header");
   const title = make("h2", "", name);
   if (play.cast[name] === "chair") title.append(make("span", "", " chair"));
-  const network = make("fieldset", "network");
+  const network = make("fieldset", "choices network");
   network.append(make("legend", "visually-hidden", `${name}'s network`));
   for (const [mode, text] of modes) {
     const label = make("label");
@@ -99,7 +108,7 @@ const addPane = ({ name, page, socket }: Stage["panes"][number], present: string
   const frame = make("iframe");
   frame.title = `${name}'s page`;
   frame.name = name;
-  frame.allow = "camera; microphone; autoplay";
+  frame.allow = "camera; microphone; autoplay; clipboard-write";
   frame.src = pageOf(page, name, socket);
   reload.addEventListener("click", () => {
     frame.src = pageOf(page, name, socket);

@@ -1,21 +1,19 @@
 /** One member: a real client of the session. What it shows of itself it could lose; what it keeps, it keeps by checkpoint. */
 
-import { createClient } from "@rostrum/client";
-import { find, perFrame, setText } from "./dom.ts";
+import { namesIn, showConnection } from "./connection.ts";
+import { find, perFrame } from "./dom.ts";
 import { excuse } from "./excuse.ts";
 import { Files, transferSource } from "./files.ts";
+import { onStage } from "./frame.ts";
 import { happened } from "./happened.ts";
 import { microphone } from "./microphone.ts";
 import { type Events, type Kept, type Note, Notes } from "./notes.ts";
 import { PlainSide } from "./plain.ts";
 import { showReturned } from "./returned.ts";
 import { Timeline } from "./timeline.ts";
+import { visitor } from "./visitor.ts";
 
-const query = new URL(location.href).searchParams;
-const name = query.get("name") ?? "Guest";
-const socket = query.get("socket") ?? location.origin;
-document.title = `${name} in the session`;
-find("name", HTMLHeadingElement).textContent = name;
+const { name, socket, client, session: id } = visitor("the session", "standup-42");
 
 // ---- the app's state ----
 
@@ -23,13 +21,7 @@ const notes = new Notes(name);
 const started = performance.now();
 /** Whether the session has been live: what is restored from then on is an earlier moment. */
 let begun = false;
-const client = createClient({
-  url: `${socket}/rostrum`,
-  auth: () => ({ name }),
-  user: name,
-  heartbeat: { every: 2_000, within: 2_000 },
-});
-const session = client.session<Events>(query.get("session") ?? "standup-42", {
+const session = client.session<Events>(id, {
   checkpoint: () => notes.kept(),
   restore: (kept: Kept) => {
     notes.restore(kept);
@@ -84,7 +76,7 @@ const send = (text: string): void => {
 
 // ---- going back ----
 
-const nameOf = (id: string): string => session.members.get().find((member) => member.id === id)?.name ?? "somebody";
+const nameOf = namesIn(session);
 const timeline = new Timeline({
   session,
   name,
@@ -126,68 +118,7 @@ session.on("resynchronize", ({ by, to, restored: from }) => {
   render();
 });
 
-// ---- what happened ----
-
-const badge = find("badge", HTMLParagraphElement);
-session.on("resume", ({ outcome, from, replayed, resent, gap, why }) => {
-  const words =
-    outcome === "resumed"
-      ? `resumed from #${from}, ${replayed} entries replayed, ${resent} sent again`
-      : outcome === "joined"
-        ? `joined, ${replayed} entries of history`
-        : `${outcome}${why === undefined ? "" : ` (${why})`}, ${replayed} entries replayed${gap === undefined ? "" : `, #${gap.from} to #${gap.to} are missing`}`;
-  badge.textContent = words;
-  badge.dataset["outcome"] = outcome;
-  badge.hidden = false;
-  happened("resume", words);
-});
-session.on("warning", (warning) => happened("info", `${warning.code}: ${warning.message}`));
-session.on("closed", (error) => happened("drop", `closed: ${error.message}`));
-
-let points = 0;
-session.sync.points.subscribe((list) => {
-  for (const { serial, offset } of list.filter((point) => point.offset > points))
-    happened("point", `sync point ${serial} at #${offset}`);
-  points = list.at(-1)?.offset ?? points;
-});
-
-// ---- the status line ----
-
-const status = find("status", HTMLParagraphElement);
-let phase = "";
-const showStatus = (): void => {
-  const now = session.status.get();
-  const waiting = now.pending.commands;
-  const kept = `${waiting} ${waiting === 1 ? "message is" : "messages are"} kept on this device`;
-  const words = {
-    live: waiting === 0 ? "● Live, everything confirmed" : `● Saving ${waiting}`,
-    connecting: "◌ Connecting",
-    resuming: waiting === 0 ? "◌ Coming back" : `◌ Coming back; ${kept}`,
-    lost: `▲ Trying to reconnect. You can go on writing; ${waiting === 0 ? "nothing is waiting" : kept}.`,
-    closed: `✕ ${now.error?.message ?? "Closed"}`,
-  }[now.phase];
-  // A screen reader is told of changes, not of each number on the way.
-  if (status.textContent !== words) status.textContent = words;
-  status.dataset["phase"] = now.phase;
-  status.dataset["sync"] = now.sync;
-  if (phase === "live" && now.phase !== "live") happened("drop", "the connection was lost");
-  phase = now.phase;
-};
-session.status.subscribe(showStatus);
-
-const showCompany = (): void => {
-  const others = session.members.get().filter(({ id }) => id !== session.member);
-  const named = (away: boolean): string =>
-    others
-      .filter(({ presence }) => (presence === "connected") !== away)
-      .map((member) => `, ${member.name ?? "somebody"}`)
-      .join("");
-  const away = named(true);
-  const words = `Here: you${named(false)}${away === "" ? "" : `. Away: ${away.slice(2)}`}`;
-  setText(find("company", HTMLParagraphElement), words);
-};
-session.members.subscribe(showCompany);
-
+showConnection(session, "message");
 microphone(session, name, nameOf);
 new Files(session, nameOf);
 
@@ -246,21 +177,11 @@ find("form", HTMLFormElement).addEventListener("submit", (event) => {
 find("burst", HTMLButtonElement).addEventListener("click", () => {
   for (let each = 1; each <= 10; each += 1) send(`number ${notes.sent + 1}`);
 });
-addEventListener("message", ({ data, source }) => {
-  if (source !== parent || typeof data !== "object" || data === null || !("compare" in data)) return;
-  const on = data.compare === true;
+onStage((on) => {
   find("plain", HTMLTableRowElement).hidden = !on;
   find("plain-note", HTMLParagraphElement).hidden = !on;
   if (on) plain.start();
   else plain.stop();
   render();
 });
-if (parent !== window) {
-  parent.postMessage({ ready: true }, "*");
-  // The stage makes room for all of it: nobody likes to scroll in two places.
-  const main = document.querySelector("main");
-  if (main !== null) new ResizeObserver(() => parent.postMessage({ height: main.offsetHeight }, "*")).observe(main);
-}
-
-showStatus();
 render();

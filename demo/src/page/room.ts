@@ -1,6 +1,6 @@
 /** One member's page of the voice and video room: connects the session, the call, the floor and what is on the page. */
 
-import { createClient, type FloorWaiting, gate, type Session } from "@rostrum/client";
+import { type FloorWaiting, gate, type Session } from "@rostrum/client";
 import { Air } from "./air.ts";
 import { Call, type Signal } from "./call.ts";
 import { Chair } from "./chair.ts";
@@ -9,25 +9,14 @@ import { openMedia } from "./media.ts";
 import { Talk } from "./talk.ts";
 import { type Tile, Tiles } from "./tiles.ts";
 import { Turn } from "./turn.ts";
+import { visitor } from "./visitor.ts";
 
 interface Events {
   readonly signal: (signal: Signal) => void;
 }
 
-const query = new URL(location.href).searchParams;
-const name = query.get("name") ?? "Guest";
-const role = query.get("role") ?? "member";
-const socket = query.get("socket") ?? location.origin;
-document.title = `${name} in the voice room`;
-find("name", HTMLHeadingElement).textContent = name;
-
-const client = createClient({
-  url: `${socket}/rostrum`,
-  auth: () => ({ name, role }),
-  user: name,
-  heartbeat: { every: 2_000, within: 2_000 },
-});
-const session: Session<Events> = client.session<Events>(query.get("session") ?? "voice-room");
+const { client, session: id } = visitor("the voice room", "voice-room");
+const session: Session<Events> = client.session<Events>(id);
 const floor = session.floor("air");
 const live = (): boolean => session.status.get().phase === "live";
 const over = (): boolean => session.status.get().phase === "closed";

@@ -1,9 +1,10 @@
 /** The session's sync points along its log: set, seen, and gone back to, by everybody or by this page alone. */
 
 import type { RostrumError, Session, SyncPoint } from "@rostrum/client";
-import { find, KeyedList, make, setText } from "./dom.ts";
+import { find, setText } from "./dom.ts";
 import { excuse } from "./excuse.ts";
 import type { Events } from "./notes.ts";
+import { Rail, type Stop as RailStop } from "./rail.ts";
 
 export interface TimelineHost {
   readonly session: Session<Events>;
@@ -16,16 +17,14 @@ export interface TimelineHost {
 }
 
 /** A point as it is shown. The beginning of the session is one, too. */
-interface Stop {
-  readonly key: string;
+interface Stop extends RailStop {
   readonly serial: number;
   readonly offset: number;
   readonly kind: "beginning" | "minor" | "major";
   readonly status: "beginning" | SyncPoint["status"];
   readonly title: string;
   readonly by: string;
-  /** In a few words, and in a sentence. */
-  readonly short: string;
+  /** In a sentence. */
   readonly long: string;
   /** Whether it lies before the last secured point. */
   readonly secured: boolean;
@@ -33,43 +32,45 @@ interface Stop {
 
 const plural = (count: number, one: string, more: string): string => `${count} ${count === 1 ? one : more}`;
 
-const beginning = (secured: boolean): Stop => ({
-  key: "beginning",
-  serial: 0,
-  offset: 0,
-  kind: "beginning",
-  status: "beginning",
-  title: "Beginning",
-  by: "",
-  short: secured ? "secured" : "",
-  long: `Where the session began${secured ? ". What came after is secured: the session does not go back here any more" : ""}.`,
-  secured,
-});
+/** What the rail shows of a stop; `short` is in a few words what `long` says in a sentence. */
+const shown = (stop: Omit<Stop, "parts" | "data">, short: string): Stop => {
+  const { kind, status, secured, title, by, offset, long } = stop;
+  return {
+    ...stop,
+    parts: { title, by: by === "" ? "" : `${by}, #${offset}`, short, long },
+    data: { kind, status, secured: String(secured) },
+  };
+};
+
+const beginning = (secured: boolean): Stop =>
+  shown(
+    {
+      key: "beginning",
+      serial: 0,
+      offset: 0,
+      kind: "beginning",
+      status: "beginning",
+      title: "Beginning",
+      by: "",
+      long: `Where the session began${secured ? ". What came after is secured: the session does not go back here any more" : ""}.`,
+      secured,
+    },
+    secured ? "secured" : "",
+  );
 
 export class Timeline {
   private readonly list = find("stops", HTMLDivElement);
-  private readonly rail = find("rail", HTMLDivElement);
   private readonly card = find("stop", HTMLElement);
   private readonly all = find("back-all", HTMLButtonElement);
   private readonly alone = find("back-alone", HTMLButtonElement);
   private readonly said = find("stops-said", HTMLParagraphElement);
   private readonly label = find("stop-name", HTMLInputElement);
-  private readonly items: KeyedList<Stop, HTMLDivElement>;
+  private readonly rail: Rail<Stop>;
   private readonly told = new WeakSet<Error>();
-  private stops: readonly Stop[] = [];
-  private chosen: string | undefined;
-  /** Which one the tab key comes to. */
-  private current = "";
 
   constructor(private readonly host: TimelineHost) {
-    this.items = new KeyedList(
-      this.list,
-      ({ key }) => key,
-      ({ key }) => this.item(key),
-      (element, stop) => this.draw(element, stop),
-      this.label,
-    );
-    this.list.addEventListener("keydown", (event) => this.key(event));
+    const { list, card, label: refuge } = this;
+    this.rail = new Rail({ rail: find("rail", HTMLDivElement), list, card, refuge, chosen: () => this.show() });
     const { session } = host;
     find("mark", HTMLButtonElement).addEventListener("click", () => this.mark());
     find("secure", HTMLButtonElement).addEventListener("click", () => void this.secure());
@@ -78,7 +79,7 @@ export class Timeline {
     });
     this.all.addEventListener("click", () => this.back());
     this.alone.addEventListener("click", () => this.backAlone());
-    find("stop-close", HTMLButtonElement).addEventListener("click", () => this.choose(undefined));
+    find("stop-close", HTMLButtonElement).addEventListener("click", () => this.rail.choose(undefined));
     session.sync.points.subscribe(() => this.show());
     session.members.subscribe(() => this.show());
     this.show();
@@ -88,22 +89,16 @@ export class Timeline {
   show(): void {
     const points = this.host.session.sync.points.get();
     const base = points.findLast(({ kind, status }) => kind === "major" && status === "confirmed");
-    const { stops: before } = this;
     const stops = [beginning(base !== undefined), ...points.map((point) => this.stopOf(point, base))];
-    this.stops = stops;
-    const [last] = stops.slice(-1);
-    if (!stops.some(({ key }) => key === this.current)) this.current = last?.key ?? "";
-    if (!stops.some(({ key }) => key === this.chosen)) this.chosen = undefined;
     this.list.dataset["empty"] = String(points.length === 0);
     find("stops-empty", HTMLParagraphElement).hidden = points.length > 0;
-    this.items.show(stops);
+    this.rail.show(stops);
     const since = this.host.since(stops.findLast(({ status }) => status !== "void")?.offset ?? 0);
     setText(
       find("stops-now", HTMLSpanElement),
       since === 0 ? "now" : `now, ${plural(since, "message", "messages")} on`,
     );
     this.showCard();
-    if (before.length < stops.length && this.chosen === undefined) this.rail.scrollLeft = this.rail.scrollWidth;
   }
 
   /** Why something was not done. Once for each error, however it comes to be known. */
@@ -157,10 +152,10 @@ export class Timeline {
   // ---- going back ----
 
   private back(): void {
-    const stop = this.stop;
+    const { stop } = this.rail;
     if (stop === undefined) return;
     this.say(this.later("Everybody goes back when the connection is back, unless somebody was first."));
-    this.choose(undefined);
+    this.rail.choose(undefined);
     this.host.session.sync.restart(stop.serial).then(
       () => {},
       (error: RostrumError) => this.fault(error),
@@ -168,12 +163,12 @@ export class Timeline {
   }
 
   private backAlone(): void {
-    const stop = this.stop;
+    const { stop } = this.rail;
     if (stop === undefined) return;
     const { session, rewinding, since } = this.host;
     const count = since(stop.offset);
     rewinding();
-    this.choose(undefined);
+    this.rail.choose(undefined);
     session.sync.restore(stop.serial).then(
       () =>
         this.say(
@@ -183,64 +178,11 @@ export class Timeline {
     );
   }
 
-  // ---- choosing ----
-
-  private get stop(): Stop | undefined {
-    return this.stops.find(({ key }) => key === this.chosen);
-  }
-
-  private choose(key: string | undefined): void {
-    const before = this.chosen;
-    this.chosen = key;
-    if (key !== undefined) this.current = key;
-    this.show();
-    if (key === undefined && before !== undefined && this.card.contains(document.activeElement)) this.focus(before);
-  }
-
-  private focus(key: string): void {
-    this.current = key;
-    this.items.show(this.stops);
-    const element = this.list.querySelector<HTMLElement>(`[data-key="${key}"]`);
-    element?.focus();
-    element?.scrollIntoView({ block: "nearest", inline: "nearest" });
-  }
-
-  private key(event: KeyboardEvent): void {
-    const at = this.stops.findIndex(({ key }) => key === this.current);
-    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: this.stops.length - 1 }[event.key];
-    if (event.key === "Escape") this.choose(undefined);
-    else if (event.key === "Enter" || event.key === " ") this.choose(this.current);
-    else if (to === undefined) return;
-    else this.focus(this.stops[Math.min(Math.max(to, 0), this.stops.length - 1)]?.key ?? "");
-    event.preventDefault();
-  }
-
   // ---- showing ----
 
-  private item(key: string): HTMLDivElement {
-    const element = make("div", "stop");
-    element.setAttribute("role", "option");
-    element.dataset["key"] = key;
-    for (const part of ["dot", "title", "by", "short", "long visually-hidden"]) element.append(make("span", part));
-    element.addEventListener("click", () => this.choose(this.chosen === key ? undefined : key));
-    return element;
-  }
-
-  private draw(element: HTMLDivElement, { key, kind, status, secured, title, by, short, offset, long }: Stop): void {
-    element.dataset["kind"] = kind;
-    element.dataset["status"] = status;
-    element.dataset["secured"] = String(secured);
-    element.tabIndex = key === this.current ? 0 : -1;
-    element.setAttribute("aria-selected", String(key === this.chosen));
-    const texts = { title, by: by === "" ? "" : `${by}, #${offset}`, short, long };
-    for (const [part, text] of Object.entries(texts)) {
-      const span = element.querySelector(`.${part}`);
-      if (span !== null) setText(span, text);
-    }
-  }
-
   private showCard(): void {
-    const { stop, card, all, alone } = this;
+    const { card, all, alone } = this;
+    const { stop } = this.rail;
     card.hidden = stop === undefined;
     if (stop === undefined) return;
     const count = this.host.since(stop.offset);
@@ -260,17 +202,21 @@ export class Timeline {
     const written = typeof data === "object" && data !== null && "by" in data ? data.by : undefined;
     const secured = base !== undefined && offset <= base.offset && status !== "void";
     const isBase = base?.offset === offset;
-    return {
-      key: String(offset),
-      serial,
-      offset,
-      kind,
-      status,
-      title: name ?? `Point ${serial}`,
-      by: by === null ? "the server" : typeof written === "string" ? written : this.host.nameOf(by),
-      ...this.wordsOf(point, secured && !isBase ? base : undefined),
-      secured,
-    };
+    const { short, long } = this.wordsOf(point, secured && !isBase ? base : undefined);
+    return shown(
+      {
+        key: String(offset),
+        serial,
+        offset,
+        kind,
+        status,
+        title: name ?? `Point ${serial}`,
+        by: by === null ? "the server" : typeof written === "string" ? written : this.host.nameOf(by),
+        long,
+        secured,
+      },
+      short,
+    );
   }
 
   private wordsOf(

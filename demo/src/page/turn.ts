@@ -11,6 +11,12 @@ export interface TurnHost {
   /** Whether the session's server is there. */
   readonly live: () => boolean;
   readonly changed: () => void;
+  /** What the floor is called here; "the floor" if nothing is said. */
+  readonly thing?: string;
+  /** What is said when it comes unasked. */
+  readonly given?: string;
+  /** Whether it is kept over a reload. */
+  readonly keeps?: boolean;
 }
 
 export class Turn {
@@ -52,13 +58,24 @@ export class Turn {
     this.host.changed();
   }
 
-  /** Gives back what an earlier life of this page held or asked for: nobody holds the button now. */
+  /** Gives it to another member, who need not have asked. */
+  pass(member: string): void {
+    this.floor
+      .request()
+      .then((grant) => grant.pass(member))
+      .catch((error: unknown) => this.host.tell(this.why(error, "It could not be handed over.")));
+  }
+
+  /**
+   * Takes up what an earlier life of this page held or asked for, or gives it back: nobody holds the button now that had
+   * to be held.
+   */
   settle(): void {
     this.settled = true;
     if (this.floor.get().mine === "none" || this.wish !== undefined) return;
     const wish = this.begin();
     this.follow(wish, this.floor.request({ signal: wish.signal }));
-    this.stop();
+    if (this.host.keeps !== true) this.stop();
   }
 
   private begin(): AbortController {
@@ -77,8 +94,8 @@ export class Turn {
     );
     const wish = this.begin();
     this.follow(wish, this.floor.request());
-    if (leftBehind) this.stop();
-    else this.host.tell("The chair gave you the floor. Press Talk to give it back.");
+    if (leftBehind && this.host.keeps !== true) this.stop();
+    else this.host.tell(this.host.given ?? "The chair gave you the floor. Press Talk to give it back.");
   }
 
   private follow(wish: AbortController, asked: Promise<Grant>): void {
@@ -92,14 +109,24 @@ export class Turn {
         });
         this.host.changed();
       },
-      (error: unknown) => this.over(wish, why(error, "The floor was not granted.")),
+      (error: unknown) => this.over(wish, this.why(error, "You were not granted the floor.")),
     );
   }
 
   private lost(reason: unknown): string {
-    return this.host.live()
-      ? why(reason, "You no longer have the floor.")
-      : "Your lease has ended while the server is away: nobody hears you now.";
+    if (this.host.live()) return this.why(reason, "You no longer have the floor.");
+    return this.host.thing === undefined
+      ? "Your lease has ended while the server is away: nobody hears you now."
+      : this.named("Your lease has ended while the server is away: the floor may be somebody else's by now.");
+  }
+
+  private why(error: unknown, otherwise: string): string {
+    return this.named(why(error, otherwise));
+  }
+
+  private named(text: string): string {
+    const { thing } = this.host;
+    return thing === undefined ? text : text.replaceAll("the floor", thing);
   }
 
   private over(wish: AbortController, text: string): void {
@@ -117,6 +144,7 @@ const ends: Readonly<Record<string, string>> = {
   "taken-over": "The chair takes the floor over.",
   grace: "Your link was down for too long: the floor is gone.",
   configured: "The rules have changed: the floor is gone.",
+  passed: "You have handed the floor over.",
 };
 const refusals: Readonly<Record<string, string>> = {
   FLOOR_BUSY: "Somebody else has the floor, and nobody can wait for it.",

@@ -3,6 +3,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { attachSessions, embeddedStore } from "@rostrum/server";
+import { yjsDocuments } from "@rostrum/yjs/server";
 import { Server } from "socket.io";
 
 const [port = "0", folder = ""] = process.argv.slice(2);
@@ -24,17 +25,22 @@ const sessions = attachSessions(io.of("/rostrum"), {
     // It is a demo: whoever says so is the chair. An app looks that up.
     return role === "member" || role === "chair" ? { user: name, name, roles: [role] } : null;
   },
-  roles: { chair: ["*"], member: ["emit", "volatile", "floor", "sync", "priority", "transfer", "activity"] },
+  roles: {
+    chair: ["*"],
+    member: ["emit", "volatile", "floor", "sync", "priority", "transfer", "activity", "document"],
+  },
   floors: {
     mic: { capacity: 1, maxHold: 60_000, grace: 8_000 },
     air: { capacity: 1, maxHold: 30_000, grace: 8_000 },
+    pen: { capacity: 1, grace: 8_000 },
   },
-  guards: { talk: "mic" },
+  guards: { talk: "mic", "@doc/minutes": "pen" },
   // Who has not come so far by then holds nobody up: a visitor does not wait half a minute to see that either.
   sync: { confirmWithin: 15_000 },
   // A sync point every half second of a transfer at the demo's pace: what a visitor breaks costs less than that.
   activities: { interval: 2_000_000, fetchWithin: 3_600_000 },
   limits: { members: 50 },
+  documents: yjsDocuments(),
 });
 
 io.of("/plain").on("connection", (socket) => {

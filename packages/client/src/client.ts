@@ -102,7 +102,7 @@ export const createClient = (options: ClientOptions = {}): Client => {
       link.probe();
     },
     network: () => each((session) => session.refresh()),
-    away: () => each((session) => session.checkpoint()),
+    away: () => each((session) => session.away()),
   });
 
   const device: Promise<Device> = openDevice(options);
@@ -129,7 +129,8 @@ export const createClient = (options: ClientOptions = {}): Client => {
     };
     const adoption = { stop, abort: (reason: string) => session?.abort(reason) };
     adoptions.add(adoption);
-    session = new Session<never>(id, {}, { ...own, lane, silence, auth, keep: async () => orphan, gone: stop });
+    const heir: SessionHost["heir"] = () => sessions.get(id)?.extension;
+    session = new Session<never>(id, {}, { ...own, lane, silence, auth, keep: async () => orphan, gone: stop, heir });
     const { status } = session;
     status.subscribe(({ phase, sync }) => {
       if (phase === "live" && sync === "synced") session?.release().catch(stop);

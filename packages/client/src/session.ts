@@ -411,6 +411,11 @@ export class Session<Events extends object = AnyEvents> {
   // ---- for the client ----
 
   /** @internal */
+  get extension(): Extension | undefined {
+    return this.engine.extension;
+  }
+
+  /** @internal */
   connected(): void {
     this.engine.connect();
   }
@@ -423,6 +428,11 @@ export class Session<Events extends object = AnyEvents> {
   /** @internal */
   frame(frame: ServerFrame): void {
     this.engine.frame(frame.type === "entries" ? entriesFromText(frame, fromText) : frame);
+  }
+
+  /** @internal The page is hidden, or left. */
+  away(): void {
+    this.engine.leave();
   }
 
   /** @internal The link or the device's word on the network has changed. */
@@ -538,7 +548,9 @@ export class Session<Events extends object = AnyEvents> {
   private refused(error: RostrumError, command: MemberCommand): void {
     // A grant that somebody else ended first is released as it was meant to be.
     if (command.type === "floor-release" && error.code === "FLOOR_NOT_HELD") return;
-    for (const item of updatesIn([{ command }])) return this.engine.extension?.refused(item, error);
+    // A dead tab's are the page's that sends them for it.
+    const extension = this.engine.extension ?? this.host.heir?.();
+    if (extension !== undefined) for (const item of updatesIn([{ command }])) return extension.refused(item, error);
     if (this.quiet.has(command) || (command.type === "sync-confirm" && isLate(error))) return;
     if (command.type !== "messages") return this.tell("refused", error);
     for (const [event, ...args] of command.items)

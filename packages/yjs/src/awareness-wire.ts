@@ -1,7 +1,7 @@
-/**
- * An awareness update, read and written as y-protocols does it (numbers of seven bits a byte, lowest first; text with its length
- * before it), so that each of its states can be looked at.
- */
+/** An awareness update as y-protocols encodes it, read and written so that each of its states can be looked at. */
+
+import * as decoding from "lib0/decoding";
+import * as encoding from "lib0/encoding";
 
 export interface AwarenessEntry {
   readonly client: number;
@@ -12,25 +12,14 @@ export interface AwarenessEntry {
 
 /** `undefined`: it is none. */
 export const readAwareness = (bytes: Uint8Array): readonly AwarenessEntry[] | undefined => {
-  let at = 0;
-  const number = (): number => {
-    let value = 0;
-    for (let factor = 1; ; factor *= 128) {
-      const byte = bytes[at++];
-      if (byte === undefined || factor > 2 ** 49) throw new RangeError("it ends within a number");
-      value += (byte & 127) * factor;
-      if (byte < 128) return value;
-    }
-  };
-  const text = (): string => {
-    const length = number();
-    if (at + length > bytes.byteLength) throw new RangeError("it ends within a text");
-    return new TextDecoder().decode(bytes.subarray(at, (at += length)));
-  };
   try {
+    const decoder = decoding.createDecoder(bytes);
     const entries: AwarenessEntry[] = [];
-    for (let left = number(); left > 0; left -= 1)
-      entries.push({ client: number(), clock: number(), state: JSON.parse(text()) as unknown });
+    for (let left = decoding.readVarUint(decoder); left > 0; left -= 1) {
+      const client = decoding.readVarUint(decoder);
+      const clock = decoding.readVarUint(decoder);
+      entries.push({ client, clock, state: JSON.parse(decoding.readVarString(decoder)) as unknown });
+    }
     return entries;
   } catch {
     return undefined;
@@ -38,18 +27,12 @@ export const readAwareness = (bytes: Uint8Array): readonly AwarenessEntry[] | un
 };
 
 export const writeAwareness = (entries: readonly AwarenessEntry[]): Uint8Array => {
-  const bytes: number[] = [];
-  const number = (value: number): void => {
-    for (; value > 127; value = Math.floor(value / 128)) bytes.push(128 | (value & 127));
-    bytes.push(value & 127);
-  };
-  number(entries.length);
+  const encoder = encoding.createEncoder();
+  encoding.writeVarUint(encoder, entries.length);
   for (const { client, clock, state } of entries) {
-    number(client);
-    number(clock);
-    const text = new TextEncoder().encode(JSON.stringify(state));
-    number(text.byteLength);
-    for (const byte of text) bytes.push(byte);
+    encoding.writeVarUint(encoder, client);
+    encoding.writeVarUint(encoder, clock);
+    encoding.writeVarString(encoder, JSON.stringify(state));
   }
-  return Uint8Array.from(bytes);
+  return encoding.toUint8Array(encoder);
 };

@@ -85,6 +85,18 @@ const pageEffects = <Events extends object>(session: Session<Events>, host: Exte
       document.removeEventListener("visibilitychange", hidden);
     };
   },
+  left: (gone, back) => {
+    if (typeof document === "undefined" || typeof addEventListener === "undefined") return () => {};
+    const shown = ({ persisted }: PageTransitionEvent): void => {
+      if (persisted) back();
+    };
+    addEventListener("pagehide", gone);
+    addEventListener("pageshow", shown);
+    return () => {
+      removeEventListener("pagehide", gone);
+      removeEventListener("pageshow", shown);
+    };
+  },
   hear: (event, listener) => {
     const hear = session.on as unknown as (
       this: Session<Events>,

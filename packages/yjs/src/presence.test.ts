@@ -49,6 +49,17 @@ describe("awareness", () => {
     expect(volatile() - before).toBeLessThanOrEqual(3);
   });
 
+  it("goes with the page, and comes back with it", () => {
+    const hall = new Hall();
+    const [ada, bob] = everybody(hall, ["ada", "bob"]) as [Page, Page];
+    bob.leave();
+    ada.settle();
+    expect(names(ada.bind())).toEqual(["ada"]);
+    bob.comeBack().wait(100);
+    ada.settle();
+    expect(names(ada.bind())).toEqual(["ada", "bob"]);
+  });
+
   it("does not flicker on a short drop, and comes back after a long one (awareness replay)", () => {
     const hall = new Hall();
     const [ada, bob] = everybody(hall, ["ada", "bob"]) as [Page, Page];

@@ -38,17 +38,22 @@ export class Presence {
   private wasLive = false;
   private members: ReadonlyMap<MemberId, unknown> | undefined;
   private readonly unhear: () => void;
+  private readonly unleft: () => void;
 
   constructor(
     document: string,
     private readonly session: Pick<ExtensionHost, "volatile" | "isLive" | "state" | "self">,
-    private readonly effects: Pick<Effects, "after" | "defer" | "hear">,
+    private readonly effects: Pick<Effects, "after" | "defer" | "hear" | "left">,
     awareness: Awareness,
   ) {
     this.event = `@aware/${document}`;
     this.awareness = awareness;
     awareness.on("update", this.updated);
     this.unhear = effects.hear(this.event, (from, args) => this.heard(from, args));
+    this.unleft = effects.left(
+      () => this.goodbye(),
+      () => this.hello(),
+    );
   }
 
   /** Whose state it is. */
@@ -99,11 +104,27 @@ export class Presence {
     const { awareness } = this;
     awareness.off("update", this.updated);
     this.unhear();
+    this.unleft();
     this.undo?.();
     this.answering?.();
     if (awareness.getLocalState() === null) return;
     removeAwarenessStates(awareness, [awareness.clientID], this);
     this.session.volatile(this.event, [encodeAwarenessUpdate(awareness, [awareness.clientID]), false]);
+  }
+
+  /** The page is left: a caret that stays for half a minute would be a ghost. What is shown here stays, as it may come back. */
+  private goodbye(): void {
+    const { awareness } = this;
+    const { clientID: client } = awareness;
+    const clock = (awareness.meta.get(client)?.clock ?? 0) + 1;
+    if (awareness.getLocalState() !== null)
+      this.session.volatile(this.event, [writeAwareness([{ client, clock, state: null }]), false]);
+  }
+
+  private hello(): void {
+    const state = this.awareness.getLocalState();
+    // Once for the number that the goodbye had, and once for the next.
+    for (let times = 0; times < 2; times += 1) this.awareness.setLocalState(state);
   }
 
   /** What is shown now goes out now. */

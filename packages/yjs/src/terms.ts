@@ -49,6 +49,8 @@ export interface Effects {
   readonly awareness: (doc: Y.Doc) => Awareness;
   /** The page is about to be hidden or left. Returns its undo. */
   readonly away: (listener: () => void) => () => void;
+  /** The page is left, and perhaps come back to. Returns its undo. */
+  readonly left: (gone: () => void, back: () => void) => () => void;
   /** Listens to a volatile event. Returns its undo. */
   readonly hear: (event: string, listener: (from: MemberId | null, args: readonly unknown[]) => void) => () => void;
   readonly warn: (error: RostrumError) => void;

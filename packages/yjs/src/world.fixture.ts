@@ -79,6 +79,7 @@ export class Page implements Guest {
   private deferred: (() => void)[] = [];
   private readonly timers = new Set<Timer>();
   private readonly leaving = new Set<() => void>();
+  private readonly turns = new Set<{ readonly gone: () => void; readonly back: () => void }>();
   private readonly hearers = new Map<string, Set<(from: MemberId | null, args: readonly unknown[]) => void>>();
   private readonly heard = new WeakSet<DocBinding>();
   private link: Link | undefined;
@@ -204,6 +205,11 @@ export class Page implements Guest {
         this.leaving.add(listener);
         return () => void this.leaving.delete(listener);
       },
+      left: (gone, back) => {
+        const turn = { gone, back };
+        this.turns.add(turn);
+        return () => void this.turns.delete(turn);
+      },
       hear: (event, listener) => {
         const all = this.hearers.get(event) ?? new Set();
         this.hearers.set(event, all.add(listener));
@@ -294,6 +300,17 @@ export class Page implements Guest {
   /** It is about to be hidden. */
   hide(): this {
     for (const listener of this.leaving) listener();
+    return this.settle();
+  }
+
+  /** It is left, and perhaps kept to be come back to. */
+  leave(): this {
+    for (const { gone } of this.turns) gone();
+    return this.settle();
+  }
+
+  comeBack(): this {
+    for (const { back } of this.turns) back();
     return this.settle();
   }
 

@@ -237,6 +237,7 @@ export class Engine {
         const error = fromWire(frame.error);
         if (frame.count === 0) this.effects.warn(error);
         for (let seq = frame.seq; seq < frame.seq + frame.count; seq += 1) this.refuse(seq, error);
+        this.effects.changed();
         break;
       }
       case "volatile-event":
@@ -425,6 +426,15 @@ export class Engine {
   get pass(): { readonly birth: string; readonly member: MemberId; readonly token: string } | undefined {
     const { birth, member, token } = this;
     return birth === undefined || member === undefined || token === undefined ? undefined : { birth, member, token };
+  }
+
+  /** The page may be gone any moment: what there is goes out, and to the disk, behind what is being written there. */
+  leave(): void {
+    this.extension?.gathered();
+    this.saveCheckpoint();
+    this.flush();
+    this.committing = false;
+    this.persist();
   }
 
   /** Asks the app for its state now and keeps it. */

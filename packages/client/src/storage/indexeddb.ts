@@ -42,7 +42,10 @@ export const indexedDBStorage = (database = "rostrum"): Storage => {
           transaction.abort();
           throw error;
         }
-        return promisifyRequest(transaction);
+        const done = promisifyRequest(transaction);
+        // Without waiting to be asked for more: a page that is left now has written it.
+        transaction.commit?.();
+        return done;
       }),
     setAside: async (scope) => {
       const name = asideName(scope);

@@ -19,7 +19,7 @@ export interface Saved {
 }
 
 /** Where the state of a document may be asked for again: valid points, the base, and what other documents still begin with. */
-export const placesOf = ({ sync, documents }: SessionState, document: string): readonly Offset[] => {
+const placesOf = ({ sync, documents }: SessionState, document: string): readonly Offset[] => {
   const places = new Set<Offset>();
   for (const { offset, status } of sync.points) if (status !== "void") places.add(offset);
   if (sync.base.offset > 0) places.add(sync.base.offset);

@@ -17,7 +17,7 @@ import type { Documents } from "./documents.ts";
 import { type Done, type Task, wait } from "./task.ts";
 
 /** Most documents that a connection follows, or waits for. */
-export const mostFollowed = 10_000;
+const mostFollowed = 10_000;
 /** Most openings under way on a connection; others wait. */
 const mostAtOnce = 4;
 /** Updates that are merged into one part, and bytes from which on there are no more. */

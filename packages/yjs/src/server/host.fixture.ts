@@ -29,7 +29,7 @@ import { readFacts } from "../facts.ts";
 import { work } from "./heavy.ts";
 import { Replica } from "./replica.fixture.ts";
 
-export const session: SessionId = sessionId("s");
+const session: SessionId = sessionId("s");
 
 /** What outlives a host. */
 export class Disk {
