@@ -60,6 +60,9 @@ export class PageEffects implements Effects {
     return () => void this.listeners.delete(listener);
   };
 
+  /** A page that is left for good is none that comes back here. */
+  readonly left = (): (() => void) => () => {};
+
   readonly hear = (event: string, listener: Heard): (() => void) => {
     const listeners = this.ears.get(event) ?? new Set();
     this.ears.set(event, listeners.add(listener));
