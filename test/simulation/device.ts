@@ -11,6 +11,9 @@ import {
   type Transaction,
 } from "@rostrum/client/internal";
 import {
+  type ClientFrame,
+  documentIn,
+  documentOf,
   type Entry,
   grantOf,
   guardOf,
@@ -25,6 +28,7 @@ import {
   type RostrumError,
   type ServerFrame,
   type SyncPoint,
+  type UpdateItem,
 } from "@rostrum/protocol";
 import type { Scheduler } from "@rostrum/testing";
 import { SimConnection } from "./network.ts";
@@ -90,12 +94,32 @@ export interface Surroundings {
   readonly reached: (page: Page, point: Offset) => void;
   /** The shared state of a point, if it is to be had. */
   readonly fetch: (page: Page, point: SyncPoint) => AppState | undefined;
+  /** A page is made, and has not been loaded. */
+  readonly made: (page: Page) => void;
+  /** A page is about to die. */
+  readonly dying: (page: Page) => void;
+  /** A page is dead, and the disk is as it left it. */
+  readonly died: (page: Page) => void;
+  /** Looks at what a page says. */
+  readonly saying: (page: Page, frame: ClientFrame) => void;
   /** Looks at what a page was told. */
   readonly overhear: (page: Page, frame: ServerFrame) => void;
   readonly profile: (scope: string) => Profile;
 }
 
 const clone = <T>(value: T): T => structuredClone(value);
+
+/** The updates of documents in a command. */
+export const updatesIn = (command: MemberCommand): readonly UpdateItem[] =>
+  command.type === "messages"
+    ? (command.items.filter(([event]) => documentOf(event) !== undefined) as UpdateItem[])
+    : [];
+
+/** A transaction that is not yet on the disk. */
+interface Writing {
+  readonly at: number;
+  readonly end: (finish: boolean) => void;
+}
 
 export class Device {
   readonly disk = new Map<string, Map<string, unknown>>();
@@ -131,50 +155,97 @@ export class Device {
     readonly scheduler: Scheduler,
     readonly user: string,
     readonly sabotage: Sabotage,
+    /** Another one if the user has several devices. */
+    readonly name: string = user,
   ) {}
 
   /** Takes the scope that the tab remembers, or one of a dead tab, or a new one. */
   claim(page: Page, remembered: string | undefined): string {
     const free = (scope: string): boolean => !this.locks.has(scope) || this.sabotage === "share-identity";
     const candidates = [...(remembered === undefined ? [] : [remembered]), ...this.disk.keys()];
-    const scope = candidates.find(free) ?? `${this.user}/${(this.scopes += 1)}`;
+    const scope = candidates.find(free) ?? `${this.name}/${(this.scopes += 1)}`;
     this.locks.set(scope, page);
     return scope;
   }
 
-  /** The transaction under way in a scope: finished or given up when its page dies, before another page can read. */
-  private readonly writing = new Map<string, (finish: boolean) => void>();
+  /** What lies beside the record of a scope, under names. */
+  readonly beside = new Map<string, Map<string, Map<string, unknown>>>();
+
+  /**
+   * The transactions under way in a scope, in order: the first ones finished, or all given up, when its page dies, before another
+   * page can read.
+   */
+  private readonly writing = new Map<string, Writing[]>();
+  private readonly told = new Map<string, number>();
 
   died(scope: string): void {
-    this.writing.get(scope)?.(this.scheduler.chance(0.3));
+    const queue = this.writing.get(scope) ?? [];
     this.writing.delete(scope);
+    let goesOn = true;
+    for (const each of queue) {
+      goesOn &&= this.scheduler.chance(0.3);
+      each.end(goesOn);
+    }
   }
 
-  /** At some moment of the wait the transaction is on the disk, as a whole. */
-  commit(scope: string, { set, remove }: Transaction, life: number, alive: () => boolean, done: () => void): void {
+  private valuesOf(scope: string, name: string | undefined): Map<string, unknown> {
+    const places = name === undefined ? this.disk : (this.beside.get(scope) ?? new Map<string, Map<string, unknown>>());
+    if (name !== undefined) this.beside.set(scope, places);
+    const key = name ?? scope;
+    const values = places.get(key) ?? new Map<string, unknown>();
+    places.set(key, values);
+    return values;
+  }
+
+  /** What lies beside the record, once all is written that was begun. */
+  load(scope: string, name: string, done: (values: ReadonlyMap<string, unknown>) => void): void {
+    const { scheduler } = this;
+    const at = Math.max(scheduler.now + scheduler.between(0, 10), this.writing.get(scope)?.at(-1)?.at ?? 0);
+    scheduler.later(at - scheduler.now, () =>
+      done(new Map([...(this.beside.get(scope)?.get(name) ?? [])].map(([key, value]) => [key, clone(value)]))),
+    );
+  }
+
+  /** At some moment of the wait the transaction is on the disk, as a whole. `name`: it is about what lies beside the record. */
+  commit(
+    scope: string,
+    { set, remove }: Transaction<string>,
+    life: number,
+    alive: () => boolean,
+    done: () => void,
+    name?: string,
+  ): void {
     const { scheduler, sabotage } = this;
     const copies = set.map(([key, value]) => [key, clone(value)] as const);
     const write = (): void => {
-      const values = this.disk.get(scope) ?? new Map<string, unknown>();
+      const values = this.valuesOf(scope, name);
       for (const key of remove) values.delete(key);
       for (const [key, value] of copies) {
         if (sabotage === "forget-the-outbox" && key.startsWith("out/")) continue;
         if (sabotage === "half-transactions" && key !== "meta" && scheduler.chance(0.3)) continue;
         values.set(key, value);
       }
+      if (name !== undefined) return;
       this.lives.set(scope, life);
-      if (values.size > 0) this.disk.set(scope, values);
-      else this.disk.delete(scope);
+      if (values.size === 0) this.disk.delete(scope);
     };
     const wait = scheduler.chance(0.1) ? scheduler.between(20, 300) : scheduler.between(0, 8);
-    const cancel = scheduler.later(wait, () => {
-      this.writing.delete(scope);
+    const queue = this.writing.get(scope) ?? [];
+    this.writing.set(scope, queue);
+    const at = Math.max(scheduler.now + wait, queue.at(-1)?.at ?? 0);
+    const cancel = scheduler.later(at - scheduler.now, () => {
+      queue.shift();
       write();
-      scheduler.later(scheduler.between(0, 3), () => alive() && done());
+      const tellAt = Math.max(scheduler.now + scheduler.between(0, 3), this.told.get(scope) ?? 0);
+      this.told.set(scope, tellAt);
+      scheduler.later(tellAt - scheduler.now, () => alive() && done());
     });
-    this.writing.set(scope, (finish) => {
-      cancel();
-      if (finish) write();
+    queue.push({
+      at,
+      end: (finish) => {
+        cancel();
+        if (finish) write();
+      },
     });
     if (sabotage === "commit-before-disk") {
       // The answer overtakes the disk.
@@ -243,10 +314,7 @@ export class Page {
       },
       {
         now: () => scheduler.now,
-        send: (frames) => {
-          for (const frame of frames) if (frame.type === "commands") this.noteReleases(frame.commands);
-          this.connection?.up(frames);
-        },
+        send: (frames) => this.send(frames),
         commit: (transaction, done) => {
           let told = false;
           device.commit(this.scope, transaction, this.life, alive, () => {
@@ -303,7 +371,14 @@ export class Page {
           if (at !== Infinity)
             this.cancelAlarm = scheduler.later(at - scheduler.now, () => alive() && this.engine.wake());
         },
-        changed: () => {},
+        changed: () => {
+          const { extension, phase, isOver, isForgotten } = this.engine;
+          extension?.changed();
+          if (phase.kind !== "closed" || !isOver || this.isFinished) return;
+          this.isFinished = true;
+          extension?.closed(phase.error, isForgotten);
+          if (isForgotten) device.beside.delete(this.scope);
+        },
         resumed: (resumption) => {
           this.resumptions.push(resumption);
           const { member } = this.engine;
@@ -314,7 +389,7 @@ export class Page {
           if (resumption.gap !== undefined)
             device.gaps.set(this.scope, [...(device.gaps.get(this.scope) ?? []), resumption.gap]);
         },
-        volatile: () => {},
+        volatile: (from, event, args) => this.heard(from, event, args),
         warn: (error) => this.warnings.push(`${scheduler.now.toFixed(0)} ${error.message}`),
         auth: (_, done) => void scheduler.later(scheduler.between(0, 5), () => alive() && done(device.user)),
         reconnect: () => this.hangUp(0),
@@ -331,6 +406,7 @@ export class Page {
         },
         folded: () => {},
         refused: (error, command) => {
+          for (const item of updatesIn(command)) return this.engine.extension?.refused(item, error);
           this.returned.push({ error, command });
           if (command.type === "messages")
             for (const [, id] of command.items) device.returned.set(String(id), error.code);
@@ -338,6 +414,7 @@ export class Page {
         newInstance: () => `i${scheduler.between(0, 1e9)}`,
       },
     );
+    around.made(this);
     // Reading the disk takes its time; what is emitted meanwhile must not be lost.
     scheduler.later(scheduler.between(0, 10), () => {
       if (!this.alive) return;
@@ -360,11 +437,33 @@ export class Page {
       for (const offset of reached) if (offset > (kept?.meta.processed ?? 0)) reached.delete(offset);
       if (kept?.meta.birth !== undefined) this.life = device.lives.get(this.scope) ?? 0;
       this.engine.load(kept);
+      this.isLoaded = true;
+      for (const then of this.onLoaded.splice(0)) then();
     });
     if (sabotage === "no-rewind") this.engine.outbox.rewind = () => 0;
     sabotageEngine(this.engine, sabotage);
     this.watchConfirmations();
     this.dial();
+  }
+
+  private isFinished = false;
+  /** A volatile event has come. */
+  heard: (from: MemberId | null, event: string, args: readonly unknown[]) => void = () => {};
+  private readonly onLoaded: (() => void)[] = [];
+  private isLoaded = false;
+
+  /** Runs when the disk has been read. */
+  onceLoaded(then: () => void): void {
+    if (this.isLoaded) this.device.scheduler.later(0, () => this.alive && then());
+    else this.onLoaded.push(then);
+  }
+
+  send(frames: readonly ClientFrame[]): void {
+    for (const frame of frames) {
+      if (frame.type === "commands") this.noteReleases(frame.commands);
+      this.around.saying(this, frame);
+    }
+    this.connection?.up(frames);
   }
 
   /** The app's state as it is. */
@@ -461,7 +560,7 @@ export class Page {
   private handle(entry: Entry, replayed: boolean, book: Seen[] | undefined): void {
     const seen = book ?? this.seen;
     if (book === undefined || book === this.seen) this.handledUpTo = lastOffset(entry);
-    if (entry.type !== "messages") return;
+    if (entry.type !== "messages" || documentIn(entry) !== undefined) return;
     entry.items.forEach(([, id], index) => {
       const offset = entry.offset + index;
       const last = seen.at(-1);
@@ -666,6 +765,7 @@ export class Page {
   /** Everything in memory is gone. What the page had not been told of its commands, nobody will be told. */
   crash(): void {
     if (!this.alive) return;
+    this.around.dying(this);
     this.alive = false;
     if (this.wasPutOut) this.device.putOut.add(this.scope);
     this.held.clear();
@@ -675,6 +775,7 @@ export class Page {
     this.connection?.hangUp();
     if (this.device.locks.get(this.scope) === this) this.device.locks.delete(this.scope);
     this.device.died(this.scope);
+    this.around.died(this);
     for (const sent of this.around.sent)
       if (sent.scope === this.scope && sent.refused === undefined) sent.orphaned = true;
   }

@@ -17,6 +17,8 @@ import {
 } from "@rostrum/protocol";
 import { Host, type HostEffects, type HostOptions, makeToken, readToken } from "@rostrum/server/internal";
 import type { Scheduler } from "@rostrum/testing";
+import { documentEffects } from "./document-node.ts";
+import type { DocumentPlay } from "./documents.ts";
 import type { SimConnection } from "./network.ts";
 import type { Sabotage } from "./sabotage.ts";
 import type { SimStore } from "./store.ts";
@@ -25,11 +27,13 @@ export const session = sessionId("s");
 const secret: Uint8Array = new Uint8Array(32).fill(7);
 const limits: Limits = { ...defaultLimits, windowCommands: 8, creditEntries: 20 };
 
-interface Seat {
+export interface Seat {
   readonly connection: SimConnection;
   readonly user: string;
   gone: boolean;
 }
+
+export type SimHost = Host<Seat>;
 
 export class SimNode {
   up = true;
@@ -55,6 +59,8 @@ export class SimNode {
     private readonly lives: Set<string>,
     /** Messages that were refused, by id: with what. */
     private readonly refused: Map<string, string>,
+    /** Absent: the session has no documents. */
+    private readonly documents: DocumentPlay | undefined,
   ) {
     this.rate = 1 + scheduler.between(-100, 100) / 1_000_000;
     this.start();
@@ -96,7 +102,7 @@ export class SimNode {
 
   private ensureHost(): Host<Seat> {
     if (this.host !== undefined) return this.host;
-    const { scheduler, store, life, sabotage } = this;
+    const { scheduler, store, life, sabotage, documents } = this;
     let running = true;
     const alive = (): boolean => running && this.up && this.life === life;
     let cancelAlarm = (): void => {};
@@ -180,6 +186,17 @@ export class SimNode {
         return makeToken(secret, { session, birth, member, user }, incarnation);
       },
       terms: () => ({ version: 1, features, limits }),
+      ...(documents === undefined
+        ? {}
+        : {
+            documents: documentEffects<Seat>({
+              scheduler,
+              documents: store.documents,
+              alive,
+              initial: documents.initial,
+              warn: documents.world.note,
+            }),
+          }),
     };
     const host: Host<Seat> = new Host({ ...this.options, session, node: life }, effects);
     const unfollow = store.follow((entries) => {
@@ -191,6 +208,7 @@ export class SimNode {
       unfollow();
     };
     this.host = host;
+    documents?.started(host);
     return host;
   }
 
@@ -221,11 +239,22 @@ export class SimNode {
         if (seat === undefined || seat.gone || host === undefined) return;
         this.noteNumbers(seat, frame);
         return host.commands(seat, this.seqOf(seat, frame.seq), this.sabotaged(frame).commands, () => {});
+      case "volatile": {
+        const member = seat === undefined || seat.gone ? undefined : host?.audience.memberOf(seat);
+        if (member !== undefined) host?.relay(member, frame.event, frame.args, frame.to, seat);
+        return;
+      }
       case "processed":
         if (seat !== undefined && !seat.gone) host?.audience.processed(seat, frame.offset);
         return;
       case "renew":
         if (seat !== undefined && !seat.gone) host?.renew(seat, frame.n);
+        return;
+      case "document-open":
+        if (seat !== undefined && !seat.gone) host?.openDocument(seat, frame);
+        return;
+      case "document-close":
+        if (seat !== undefined && !seat.gone) host?.closeDocument(seat, frame.document);
         return;
       case "detach":
         this.opening.delete(connection);
@@ -300,12 +329,13 @@ export class SimNode {
         type: "join",
         member: memberId(`m${this.scheduler.between(0, 1e9)}`),
         user: userId(user),
-        roles: rolesOf(user),
+        roles: this.documents?.rolesOf(user) ?? rolesOf(user),
         node: this.life,
         instance: frame.instance,
       },
       resume: token === undefined || genuine === undefined ? undefined : { member: token.member, incarnation: genuine },
       cursor: frame.cursor,
+      ...(frame.documents === undefined ? {} : { documents: frame.documents }),
       history: frame.history,
       accepted: () => !seat.gone && this.seats.get(connection) === seat,
       refused: (error) => {
@@ -354,7 +384,7 @@ export class SimNode {
 }
 
 /** Of each second user, that it may moderate. */
-const rolesOf = (user: string): readonly string[] => (user.endsWith("1") ? ["boss"] : ["member"]);
+export const rolesOf = (user: string): readonly string[] => (user.endsWith("1") ? ["boss"] : ["member"]);
 
 const tampering: ReadonlySet<Sabotage> = new Set<Sabotage>(["no-generation-check", "collision-by-arrival", "two-runs"]);
 

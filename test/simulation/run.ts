@@ -1,4 +1,4 @@
-/** npm run simulate -- --seeds 10000 [--from N] | --seed N | --sabotage; [--with sabotage] [--world sync|loss|activity] */
+/** npm run simulate -- --seeds 10000 [--from N] | --seed N | --sabotage; [--with sabotage] [--world sync|loss|activity|document] */
 
 import { parseArgs } from "node:util";
 import { type Sabotage, sabotages, type WorldKind, worldOf } from "./sabotage.ts";

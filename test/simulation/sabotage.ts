@@ -2,6 +2,7 @@
 
 import type { Checkpoint, Engine, Outgoing } from "@rostrum/client/internal";
 import type { Entry, Offset, Sync, SyncPoint } from "@rostrum/protocol";
+import { documentSabotages } from "./document-sabotage.ts";
 
 export const sabotages = {
   "ack-before-durable": "the store acknowledges an append before it is on the disk",
@@ -63,6 +64,7 @@ export const sabotages = {
   "go-on-under-the-state": "what a state that was taken up holds is given once more",
   "ahead-of-the-log": "a state counts, though it leaves out what only a lost log had taken back",
   "state-of-another-point": "the shared state is that of another point",
+  ...documentSabotages,
 } as const;
 
 const getter = (object: object, key: string, get: () => unknown): void => {
@@ -166,8 +168,8 @@ export const sabotageEngine = (engine: Engine, sabotage: Sabotage): void => {
   breaking[sabotage]?.();
 };
 
-/** Worlds with much of one thing. In each there is much of sync points. */
-export type WorldKind = "sync" | "loss" | "activity";
+/** Worlds with much of one thing. In each but that of documents there is much of sync points. */
+export type WorldKind = "sync" | "loss" | "activity" | "document";
 
 /** Sabotages that show only in a certain world. */
 export const worldOf: { readonly [S in Sabotage]?: WorldKind } = {
@@ -200,6 +202,10 @@ export const worldOf: { readonly [S in Sabotage]?: WorldKind } = {
   "go-on-under-the-state": "sync",
   "ahead-of-the-log": "loss",
   "state-of-another-point": "sync",
+  ...(Object.fromEntries(Object.keys(documentSabotages).map((name) => [name, "document"])) as Record<
+    keyof typeof documentSabotages,
+    "document"
+  >),
 };
 
 export type Sabotage = keyof typeof sabotages | "none";

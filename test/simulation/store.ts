@@ -3,6 +3,7 @@
 import { documentIn, type Entry, isControl, lastOffset, type Offset, RostrumError, span } from "@rostrum/protocol";
 import type { Appended, Condition, Loaded, Snapshot } from "@rostrum/server";
 import type { Scheduler } from "@rostrum/testing";
+import { type KeptDocument, SimDocuments } from "./document-store.ts";
 import type { Sabotage } from "./sabotage.ts";
 
 type Done<T> = (result: T | RostrumError) => void;
@@ -15,6 +16,7 @@ export interface Copy {
   readonly snapshot: Snapshot | undefined;
   readonly head: Offset;
   readonly control: Offset;
+  readonly documents: ReadonlyMap<string, KeptDocument>;
 }
 
 /** A log that was lost: everything of it, and how much of it the one that took its place has. */
@@ -31,6 +33,9 @@ export class SimStore {
   readonly lost: LostLog[] = [];
   /** Told of everything that is stored, in the moment in which it is. */
   placed: (entry: Entry) => void = () => {};
+  /** The log was cut. */
+  trimmed: () => void = () => {};
+  readonly documents: SimDocuments;
   first: Offset = 1;
   /** Updates of documents are not read any more up to here. */
   thinned: Offset = 0;
@@ -48,7 +53,9 @@ export class SimStore {
   constructor(
     private readonly scheduler: Scheduler,
     private readonly sabotage: Sabotage,
-  ) {}
+  ) {
+    this.documents = new SimDocuments(scheduler, this);
+  }
 
   get life(): number {
     return this.lost.length + 1;
@@ -56,7 +63,7 @@ export class SimStore {
 
   copy(): Copy {
     const { truth, first, thinned, snapshot, head, control } = this;
-    return { entries: truth.length, first, thinned, snapshot, head, control };
+    return { entries: truth.length, first, thinned, snapshot, head, control, documents: this.documents.copy() };
   }
 
   /** The disk is lost, and what was copied takes its place. Nobody may be at work on it. */
@@ -68,10 +75,11 @@ export class SimStore {
     this.snapshot = copy.snapshot;
     this.head = copy.head;
     this.control = copy.control;
+    this.documents.restore(copy.documents);
     this.followers.clear();
   }
 
-  private get delay(): number {
+  get delay(): number {
     return this.slow ? this.scheduler.between(50, 800) : this.scheduler.between(0, 6);
   }
 
@@ -186,6 +194,7 @@ export class SimStore {
     // Whole entries only, as a real store does it.
     const entry = this.since(line - 1)[0];
     this.first = Math.max(this.first, Math.min(line, entry?.offset ?? line));
+    this.trimmed();
   }
 
   /** A node that dies over it may have done it or not. */

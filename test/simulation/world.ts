@@ -3,6 +3,7 @@
 import {
   defaultConfig,
   defaultFloor,
+  documentIn,
   type Entry,
   emptyState,
   type FloorConfig,
@@ -12,6 +13,7 @@ import {
   isVisible,
   lastOffset,
   type MemberId,
+  type Messages,
   type SessionConfig,
   type SessionState,
   toRecord,
@@ -22,6 +24,7 @@ import { Scheduler } from "@rostrum/testing";
 import { checkSerials } from "../../packages/protocol/src/sync/oracle.fixture.ts";
 import { ActivityPlay, activityFaults, Confidences, stuckActivities } from "./activities.ts";
 import { type AppState, Device, Page, type Profile, type Sent, type Surroundings } from "./device.ts";
+import { DocumentPlay, rogueUser, withDocuments } from "./documents.ts";
 import { FloorPlay, floorFaults, guardIn, stuckFloors } from "./floors.ts";
 import { SimNode, session } from "./node.ts";
 import { type Sabotage, type WorldKind, worldOf } from "./sabotage.ts";
@@ -114,6 +117,10 @@ class World {
   private readonly blobs = new Map<number, Blob>();
   private lostAt = -Infinity;
   private readonly syncPlay: SyncPlay;
+  /** Absent: there are none. */
+  private readonly documents: DocumentPlay | undefined;
+  /** How much of what is done is done with documents. */
+  private readonly documented: number;
   private readonly around: Surroundings;
   private ids = 0;
 
@@ -127,14 +134,20 @@ class World {
     const { scheduler } = this;
     this.store = new SimStore(scheduler, sabotage);
     this.contended = contending.has(sabotage) || scheduler.chance(0.2);
-    this.synced = kind !== undefined || (!this.contended && scheduler.chance(0.4));
+    const isOfDocuments = kind === "document";
+    this.synced = isOfDocuments
+      ? scheduler.chance(0.3)
+      : kind !== undefined || (!this.contended && scheduler.chance(0.4));
     this.floorPlay = new FloorPlay(
       scheduler,
       this.contended,
       (text) => this.note(text),
       () => this.newId(),
     );
-    this.fragile = kind === "loss" || scheduler.chance(0.15);
+    this.fragile = kind === "loss" || scheduler.chance(isOfDocuments ? 0.3 : 0.15);
+    // By the seed itself, so that the others play as they did without documents.
+    if (isOfDocuments || (kind === undefined && seed % 8 === 0)) this.documents = this.withDocuments();
+    this.documented = isOfDocuments ? 0.6 : 0.15;
     this.copies.push(this.store.copy());
     this.active = kind === "activity" || (this.synced && scheduler.chance(0.3));
     const count = this.contended || scheduler.chance(0.4) ? 2 : 1;
@@ -144,7 +157,10 @@ class World {
       exception: scheduler.pick(["tell", "restart", "restart", "remove"] as const) ?? "tell",
     };
     const options = {
-      config: sabotaged({ ...config, sync }, sabotage),
+      config: sabotaged(
+        this.documents === undefined ? { ...config, sync } : withDocuments({ ...config, sync }, scheduler),
+        sabotage,
+      ),
       retention: { count: scheduler.pick([5, 20, 10_000]) ?? 20, bytes: 1e9, age: 1e9, updates: 5, updateBytes: 1e9 },
       snapshotEvery: scheduler.pick([5, 15, 1_000]) ?? 15,
       flicker: scheduler.pick([0, 500, 2_000]) ?? 500,
@@ -160,6 +176,7 @@ class World {
           sabotage,
           this.lives,
           this.refused,
+          this.documents,
         ),
       );
     }
@@ -182,7 +199,12 @@ class World {
       believe: (_, name) => this.checkBelief(name),
       reached: (page, point) => this.share(page, point),
       fetch: (page, point) => this.fetch(page, point.state ?? 0),
+      made: (page) => this.documents?.attach(page),
+      dying: (page) => this.documents?.dying(page),
+      died: (page) => this.documents?.died(page),
+      saying: (page, frame) => this.documents?.saying(page, frame),
       overhear: (page, frame) => {
+        this.documents?.overhear(page, frame);
         const member =
           frame.type === "view" && page.engine.phase.kind === "viewing" ? page.engine.phase.opened.member : page.member;
         if (member === undefined || page.life !== this.store.life) return;
@@ -190,11 +212,28 @@ class World {
       },
       profile: () => this.profile(),
     };
-    for (let index = 0; index < scheduler.between(1, 3); index += 1) {
-      const device = new Device(scheduler, `u${index}`, sabotage);
+    const begin = (user: string, name?: string): void => {
+      const device = new Device(scheduler, user, sabotage, name);
       this.devices.push(device);
       this.openTab(device, undefined);
-    }
+    };
+    for (let index = 0; index < scheduler.between(1, 3); index += 1) begin(`u${index}`);
+    if (isOfDocuments && scheduler.chance(0.5)) begin(rogueUser);
+    if (isOfDocuments && scheduler.chance(0.5)) begin("u0", "u0-again");
+  }
+
+  private withDocuments(): DocumentPlay {
+    const { scheduler, nodes, store, sabotage } = this;
+    return new DocumentPlay({
+      scheduler,
+      nodes,
+      store,
+      sabotage,
+      note: (text) => this.note(text),
+      fail: (text) => this.fail(text),
+      newId: () => this.newId(),
+      userOf: (member) => this.userOf(member),
+    });
   }
 
   /** The log, as the store has it at the end, and who sits where. */
@@ -203,7 +242,9 @@ class World {
       ({ page }) =>
         `${page.scope} is ${page.member ?? "nobody"}, ${page.alive ? page.engine.phase.kind : "dead"}${page.engine.phase.kind === "closed" ? ` (${page.engine.phase.error.message})` : ""}, ${page.engine.received}/${page.engine.processed}, ${page.engine.outbox.size} unsent, ${JSON.stringify(page.resumptions)}${page.warnings.map((warning) => `\n  ${warning}`).join("")}`,
     );
-    return [...pages, ...this.store.truth.map((entry) => JSON.stringify(entry))];
+    const shown = (_: string, value: unknown): unknown =>
+      value instanceof Uint8Array ? `${value.length} bytes` : value;
+    return [...pages, ...this.store.truth.map((entry) => JSON.stringify(entry, shown))];
   }
 
   private note(text: string): void {
@@ -250,6 +291,7 @@ class World {
   private placed(entry: Entry): void {
     const { truth, lost } = this.store;
     this.confidences.placed(entry, (member) => this.userOf(member));
+    this.documents?.placed(entry);
     if (entry.type !== "sync-confirmed") return;
     const point = truth.findLast((each) => each.type === "sync-point" && each.serial === entry.serial)?.offset ?? 0;
     // What was meant in a log that was lost counts if the point is in the next as well.
@@ -346,6 +388,10 @@ class World {
       return;
     }
     const { page } = tab;
+    if (this.documents !== undefined && scheduler.chance(this.documented)) {
+      const others = this.tabs.flatMap((each) => (each === tab || each.closed ? [] : [each.page]));
+      return this.documents.act(page, others);
+    }
     // Where a floor is contended, half of what is done is done with it, and what has to do with time goes wrong more often.
     if (this.contended && scheduler.chance(0.5)) return this.floorPlay.act(page);
     if (this.contended && scheduler.chance(0.15)) return this.strand(page);
@@ -439,6 +485,7 @@ class World {
     if (copy === undefined) return;
     this.note(`the log is lost at #${store.head}; a copy takes its place that has #${copy.head}`);
     store.restore(copy);
+    this.documents?.lost();
     this.lostAt = scheduler.now;
     this.confidences.lost(copy.head);
     for (const id of this.blobs.keys()) if (id > copy.head) this.blobs.delete(id);
@@ -635,8 +682,10 @@ class World {
       for (const scope of device.disk.keys()) if (!device.locks.has(scope)) this.openTab(device, scope);
     }
     const settled = (): boolean =>
-      this.tabs.every(({ page, closed }) => closed || !page.alive || (page.live && page.engine.outbox.size === 0));
+      this.tabs.every(({ page, closed }) => closed || !page.alive || (page.live && page.engine.outbox.size === 0)) &&
+      this.documents?.isSettled !== false;
     scheduler.runUntil(scheduler.now + 60_000);
+    this.documents?.heal(this.tabs.flatMap(({ page, closed }) => (closed ? [] : [page])));
     this.nodes.forEach((node) => node.nodesChanged());
     for (let wait = 0; wait < 20 && !settled(); wait += 1) scheduler.runUntil(scheduler.now + 10_000);
     // One more message each, so that everybody has to be told of something after the faults.
@@ -672,6 +721,7 @@ class World {
         this.fail(`release: ${page.scope} is still a member after its release`);
     }
     this.checkRestored(state);
+    this.documents?.check(state);
   }
 
   /**
@@ -753,8 +803,9 @@ class World {
       if (entry.type === "opened" && entry.offset !== 1)
         this.fail(`stored: the log was begun anew at #${entry.offset}`);
       if (entry.type === "messages") {
+        const isUpdate = documentIn(entry) !== undefined;
         entry.items.forEach(([event, id], index) => {
-          const before = ids.get(String(id));
+          const before = isUpdate ? undefined : ids.get(String(id));
           if (before !== undefined) this.fail(`once: ${String(id)} is at #${before} and at #${entry.offset + index}`);
           ids.set(String(id), entry.offset + index);
           const guard = guardIn(state, event);
@@ -774,6 +825,7 @@ class World {
         });
       }
       for (const text of floorFaults(state, entry)) this.fail(text);
+      for (const text of this.documents?.faults(state, entry) ?? []) this.fail(text);
       const faults = generations.faults(
         entry,
         (id) => byId.get(id),
@@ -877,7 +929,7 @@ class World {
         command.items[0]?.[0] === "note" &&
         !this.refused.has(id) &&
         !this.isOver(scope) &&
-        !this.devices.some((device) => scope.startsWith(`${device.user}/`) && this.wasTold(device, scope, id))
+        !this.devices.some((device) => scope.startsWith(`${device.name}/`) && this.wasTold(device, scope, id))
       ) {
         this.fail(`once: ${id} of ${scope} was on the device's disk and is not in the log`);
       }
@@ -902,9 +954,7 @@ class World {
     else this.checkBook(page, truth, member);
     if (
       engine.received !== this.store.head &&
-      truth.some(
-        (entry) => lastOffset(entry) > engine.received && isVisible(entry, member) && entry.type === "messages",
-      )
+      truth.some((entry) => lastOffset(entry) > engine.received && isVisible(entry, member) && isSaid(entry))
     ) {
       this.fail(`resume: ${scope} stands at #${engine.received} of #${this.store.head}`);
     }
@@ -922,7 +972,7 @@ class World {
     const selves = page.device.members.get(scope) ?? new Set([member]);
     const allowed = new Map<number, string>();
     for (const entry of truth) {
-      if (entry.type !== "messages") continue;
+      if (!isSaid(entry)) continue;
       const mine = isVisible(entry, member);
       if (!mine && ![...selves].some((self) => isVisible(entry, self))) continue;
       entry.items.forEach(([, id], index) => {
@@ -951,7 +1001,7 @@ class World {
     const given = new Map(seen.map(([offset, id]) => [offset, id]));
     const isVoid = takenBack(truth);
     for (const entry of truth) {
-      if (entry.type !== "messages" || !isVisible(entry, member)) continue;
+      if (!isSaid(entry) || !isVisible(entry, member)) continue;
       entry.items.forEach(([, id], index) => {
         const offset = entry.offset + index;
         const got = given.get(offset);
@@ -979,6 +1029,9 @@ class World {
     if (a !== b) this.fail(`stored: a restart would not come to the same state:\n  ${a}\n  ${b}`);
   }
 }
+
+/** Messages of the app's, and not of a document's. */
+const isSaid = (entry: Entry): entry is Messages => entry.type === "messages" && documentIn(entry) === undefined;
 
 /** Sabotages that show only where several want the same floor: all their worlds are such. */
 const contending: ReadonlySet<Sabotage> = new Set<Sabotage>([

@@ -395,7 +395,7 @@ export class Session<Events extends object = AnyEvents> {
       isLive: () => engine.phase.kind === "live",
       received: () => engine.received,
       holds: (floor) => engine.grantOn(floor) !== undefined,
-      update: (item) => engine.update(item),
+      update: (item, asks) => engine.update(item, asks),
       withdraw: (item) => engine.withdraw(item),
       undecided: () => updatesIn(engine.outbox.all()),
       command: (command) => this.submit(command, 64),

@@ -18,7 +18,7 @@ import {
   requireRecipients,
 } from "./deciding.ts";
 import { answer, conformDialog, expireProposal, guardOf, leaveDialog, propose, withdraw } from "./dialog/rules.ts";
-import { documentOf } from "./documents/document.ts";
+import { documentOf, isUpdate } from "./documents/document.ts";
 import { restoreDocument, thinDocuments, updateFault } from "./documents/rules.ts";
 import type { Entry, Item, LeftHow } from "./entry.ts";
 import { RostrumError } from "./errors.ts";
@@ -348,8 +348,14 @@ const decideMessages = (
   const { guards, roles } = to.state.config;
   const unrestricted = member.roles.some((role) => Object.hasOwn(roles, role) && roles[role]?.includes("*"));
   const check = (item: Item): RostrumError | undefined => {
+    const document = documentOf(item[0]);
+    const refusal = refusalOf(item, document);
+    if (refusal === undefined || document === undefined || !isUpdate(item)) return refusal;
+    // Whoever lost sight of it has to hear that it is stored, even if it may store no more.
+    return to.inspect?.known?.(document, item, member.id, to.state) ?? refusal;
+  };
+  const refusalOf = (item: Item, document: string | undefined): RostrumError | undefined => {
     const [event] = item;
-    const document = documentOf(event);
     const [verb, name] = document === undefined ? (["emit", event] as const) : (["edit", document] as const);
     if (!unrestricted && !may(to.state.config, member.roles, verb, name)) {
       return new RostrumError(

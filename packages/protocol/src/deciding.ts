@@ -18,12 +18,16 @@ export interface Refusal {
  * The host's look into an update of a document, after everything else has been checked: `undefined` if it may be stored, and
  * then it counts as stored for what is decided next.
  */
-export type Inspect = (
-  document: string,
-  item: UpdateItem,
-  by: MemberId | null,
-  state: SessionState,
-) => RostrumError | undefined;
+export interface Inspect {
+  (document: string, item: UpdateItem, by: MemberId | null, state: SessionState): RostrumError | undefined;
+  /** What to answer if it is stored already; nothing else is looked at, and nothing changes. */
+  readonly known?: (
+    document: string,
+    item: UpdateItem,
+    by: MemberId | null,
+    state: SessionState,
+  ) => RostrumError | undefined;
+}
 
 export interface Deciding {
   readonly state: Folding;

@@ -26,12 +26,23 @@ export const merge = (updates: readonly Uint8Array[]): Uint8Array => {
  * as the answer: the changes are made all the same.
  */
 export const changing = (doc: Y.Doc, origin: unknown, change: () => void): unknown => {
+  doc.on("afterTransaction", leaveFormatting);
   try {
     Y.transact(doc, change, origin, false);
     return undefined;
   } catch (error) {
     return error ?? new Error("an observer threw");
+  } finally {
+    doc.off("afterTransaction", leaveFormatting);
   }
+};
+
+/**
+ * After a change from elsewhere Yjs deletes formatting that has become superfluous, as an edit of whoever gets the change: each
+ * page would send the same deletions, and a reader would edit what it may only read. Edits tidy up behind themselves.
+ */
+const leaveFormatting = (transaction: Y.Transaction): void => {
+  if (!transaction.local) transaction._needFormattingCleanup = false;
 };
 
 /** @throws what Yjs throws for bytes that are no update. */

@@ -61,6 +61,9 @@ export class Course {
   /** It was asked once for what is lacking. */
   private isPatched = false;
   private isOver = false;
+  private isForgotten = false;
+  /** On which content something is stored that the copy showed before it had any. */
+  private stray: Offset | undefined;
   /** What the disk had is of the present log; or nothing was there. */
   private isVerified = false;
   private epochs: readonly Epoch[] = [];
@@ -117,7 +120,12 @@ export class Course {
   /** Reads the device; only then is anything asked or sent. */
   load(): void {
     this.disk.open((values) => {
-      if (!this.isOver) this.begin(values);
+      if (!this.isOver) return this.begin(values);
+      if (this.isForgotten) return;
+      // It was let go of before it could be kept.
+      this.drafts.load(new Map());
+      for (const open of this.ledger.open) this.disk.hold(open);
+      this.disk.stop();
     });
   }
 
@@ -152,6 +160,7 @@ export class Course {
     const open = this.ledger.settle({ replica, n });
     const piece: Piece = { format: 1, bytes };
     if (open !== undefined) {
+      if (this.ledger.content === undefined && open.included) this.stray = lineage;
       // It is stored wherever we stand: perhaps an answer has told of it already, or left it out as we had it.
       this.own.stored({ replica, n }, open);
       if (!this.isAnew && this.ledger.content?.lineage === lineage) {
@@ -187,9 +196,11 @@ export class Course {
 
   refused(item: UpdateItem, error: RostrumError): void {
     if (this.isEarly(() => this.refused(item, error))) return;
-    const [, replica, n, , bytes] = item;
+    const [, replica, n, lineage, bytes] = item;
     const update: Update = { replica, n, bytes };
     const open = this.ledger.settle(update);
+    const { content } = this.ledger;
+    const isFormer = this.drafts.reasonOf(update) === "restored";
     const { code, details } = error;
     if (code === "DOCUMENT_GAP" && details["known"] === true) {
       this.ledger.add({ format: 1, bytes });
@@ -198,20 +209,23 @@ export class Course {
     }
     // Nobody knows whether it is stored, or it came too late for another reason than what it says: it can be sent again, as its
     // number keeps it single. What builds on one that waits here waits as well.
-    if (putBack.has(code) || error.retryable || (code === "DOCUMENT_GAP" && this.ledger.isHeldBack(update))) {
+    const isHeldBack = code === "DOCUMENT_GAP" && this.ledger.isHeldBack(update);
+    if (!isFormer && (isPutBack(error) || isHeldBack)) {
       this.own.hold(update, open?.included ?? false);
       if (error.retryable) this.own.rest();
       else this.effects.defer(() => this.own.sendHeld());
       return this.changed();
     }
-    const restored = code === "DOCUMENT_RESTORED";
+    // What was made on a content that is over does not go into another one, though it might fit.
+    const restored = code === "DOCUMENT_RESTORED" || isFormer;
+    const why = isFormer ? this.overError(content?.lineage ?? 0, lineage) : error;
     const behind = this.ledger.behind(update);
-    const draft = this.own.setAside(restored ? "restored" : "refused", error, [update, ...behind]);
+    const draft = this.own.setAside(restored ? "restored" : "refused", why, [update, ...behind]);
     if (open !== undefined) this.own.forget(open);
-    const lineage = details["lineage"];
-    if (restored && typeof lineage === "number" && this.ledger.content?.lineage !== lineage) {
+    const current = details["lineage"];
+    if (restored && typeof current === "number" && content?.lineage !== current) {
       // The answer brings the copy that takes its place.
-      this.following.begunAnew(lineage);
+      this.following.begunAnew(current);
     } else if (open?.included === true || behind.some(({ included }) => included)) this.own.condemn(error, draft);
     this.changed();
   }
@@ -219,7 +233,8 @@ export class Course {
   /** Own updates that the server had stored, and has lost. */
   lost(items: readonly UpdateItem[]): void {
     if (this.isEarly(() => this.lost(items))) return;
-    for (const [, replica, n, , bytes] of items) this.own.hold({ replica, n, bytes }, this.loaded !== false);
+    // After a reload the copy need not have them.
+    for (const [, replica, n, , bytes] of items) this.own.hold({ replica, n, bytes }, false);
     this.becomeAnew();
   }
 
@@ -241,6 +256,7 @@ export class Course {
 
   closed(error: RostrumError, forget: boolean): void {
     if (!forget) this.disk.write();
+    this.isForgotten = forget;
     this.isOver = true;
     this.following.stop();
     this.disk.stop();
@@ -323,7 +339,13 @@ export class Course {
       .map(({ item }): Piece => ({ format: 1, bytes: item[4] }));
     const isSame = content !== undefined && !this.isAnew && content.birth === birth && content.lineage === lineage;
     const why = this.isAnew || content?.birth !== birth ? "lost" : "restored";
-    const reason = isSame || this.loaded === false ? undefined : why;
+    const { stray } = this;
+    this.stray = undefined;
+    // What the copy shows before any content was known may have been stored on one that is over.
+    const isStray =
+      (stray !== undefined && stray !== lineage) ||
+      ledger.open.some((open) => open.included && open.lineage !== undefined && open.lineage !== lineage);
+    const reason = isSame || (this.loaded === false && !isStray) ? undefined : why;
     // In another log they may go on; a restored document is another one.
     if (!isSame && why === "lost") for (const update of this.copy.takeUnsent()) this.own.edited(update);
     if (!isSame && content !== undefined) this.own.former = { content, pieces: ledger.pieces };
@@ -358,11 +380,7 @@ export class Course {
     const updates = [...old, ...unsent];
     let draft: string | undefined;
     if (updates.length > 0) {
-      const error = new RostrumError(
-        "DOCUMENT_RESTORED",
-        `The document "${this.document}" was begun anew; edits of its former content were not stored, and are kept as a draft.`,
-        { document: this.document, lineage, madeOn: content?.lineage ?? 0 },
-      );
+      const error = this.overError(lineage, content?.lineage ?? 0);
       draft = this.own.setAside(reason, error, updates);
       for (const open of old) {
         if (open.lineage === undefined) ledger.settle(open);
@@ -370,6 +388,14 @@ export class Course {
       }
     }
     return draft;
+  }
+
+  private overError(lineage: Offset, madeOn: Offset): RostrumError {
+    return new RostrumError(
+      "DOCUMENT_RESTORED",
+      `The document "${this.document}" was begun anew; edits of its former content were not stored, and are kept as a draft.`,
+      { document: this.document, lineage, madeOn },
+    );
   }
 
   private requireWhole(): void {
@@ -438,4 +464,7 @@ export class Course {
 }
 
 /** After these it is open whether the update is stored, or it may be stored all the same. */
-const putBack: ReadonlySet<string> = new Set(["OUTCOME_UNKNOWN", "RESYNCHRONIZED"]);
+const putBack: ReadonlySet<string> = new Set(["OUTCOME_UNKNOWN", "RESYNCHRONIZED", "REFUSED"]);
+
+/** Whether what was refused so is to be sent again. */
+export const isPutBack = ({ code, retryable }: RostrumError): boolean => putBack.has(code) || retryable;

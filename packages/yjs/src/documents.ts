@@ -13,6 +13,7 @@ import {
   type UpdateItem,
 } from "@rostrum/protocol";
 import { DocBinding, type MadeOptions } from "./binding.ts";
+import { isPutBack } from "./course.ts";
 import { holding } from "./disk.ts";
 import { drafting } from "./drafts.ts";
 import type { Effects, Transaction } from "./terms.ts";
@@ -23,6 +24,8 @@ export class Documents implements Extension {
   private named: ReadonlySet<string> = new Set();
   private readonly used = new Map<string, Set<number>>();
   private over: RostrumError | undefined;
+  /** Replicas of documents that nobody has open of which something waits to be sent again: what comes behind it waits as well. */
+  private readonly heldBack = new Map<string, Set<number>>();
 
   constructor(
     private readonly session: ExtensionHost,
@@ -49,6 +52,7 @@ export class Documents implements Extension {
       },
     });
     this.bindings.set(name, binding);
+    this.heldBack.delete(name);
     return binding;
   }
 
@@ -98,8 +102,15 @@ export class Documents implements Extension {
     const binding = this.bindings.get(name);
     if (binding !== undefined) return binding.course.refused(item, error);
     // Nobody has it open: it is kept for who opens it next, and sent again if it may be stored: its number keeps it single.
+    const { details } = error;
+    const isGap = error.code === "DOCUMENT_GAP";
+    if (isGap && details["known"] === true) return;
+    const heldBack = this.heldBack.get(name) ?? new Set();
+    if (isPutBack(error) || (isGap && heldBack.has(replica))) {
+      this.heldBack.set(name, heldBack.add(replica));
+      return this.put(name, holding({ replica, n, bytes }));
+    }
     const { code, message } = error;
-    if (code === "OUTCOME_UNKNOWN") return this.put(name, holding({ replica, n, bytes }));
     const { birth } = this.session.state();
     this.put(
       name,

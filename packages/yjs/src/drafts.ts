@@ -80,6 +80,7 @@ export class Drafts {
   }
 
   load(values: ReadonlyMap<string, unknown>): void {
+    const early = [...this.drafts.values()];
     for (const [key, value] of values) {
       const [kind, id = "", replica] = key.split("/");
       if (kind === "d" && replica === undefined)
@@ -94,11 +95,20 @@ export class Drafts {
       draft.updates.set(keyOf(update), update);
       this.where.set(keyOf(update), draft);
     }
+    // Before the disk was read nothing could be written to it.
+    for (const { id, head, updates } of early) {
+      const kept = [...updates.values()].map((update) => [`d/${id}/${keyOf(update)}`, plain(update)] as const);
+      this.host.commit({ set: [[`d/${id}`, head], ...kept], remove: [] });
+    }
     this.show();
   }
 
   has(update: Pick<Update, "replica" | "n">): boolean {
     return this.where.has(keyOf(update));
+  }
+
+  reasonOf(update: Pick<Update, "replica" | "n">): DraftReason | undefined {
+    return this.where.get(keyOf(update))?.head.reason;
   }
 
   /** Keeps updates, in the draft `into` if it is still there. Answers the draft's id. */
@@ -112,7 +122,7 @@ export class Drafts {
     const news = updates.filter((update) => !this.has(update));
     const known = into === undefined ? undefined : this.drafts.get(into);
     if (news.length === 0) return known?.id ?? this.where.get(keyOf(updates[0] ?? { replica: 0, n: 0 }))?.id ?? "";
-    const id = known?.id ?? idOf(news);
+    const id = known?.id ?? this.freeId(idOf(news));
     const draft = known ?? {
       id,
       head: { ...(made ?? nowhere), reason, code: error.code, message: error.message, at: this.host.now() },
@@ -128,6 +138,13 @@ export class Drafts {
     this.host.commit({ set, remove: [] });
     this.bound();
     this.show();
+    return id;
+  }
+
+  /** A draft may have lost the update that it was named after. */
+  private freeId(wanted: string): string {
+    let id = wanted;
+    for (let count = 2; this.drafts.has(id); count += 1) id = `${wanted}-${count}`;
     return id;
   }
 

@@ -165,19 +165,19 @@ export class Outgoing {
     if (held.length === 0) return;
     const stuck = new Set<number>();
     for (const open of held.sort(inOrder)) {
-      if (!open.included || stuck.has(open.replica) || !this.send(open)) stuck.add(open.replica);
+      if (!open.included || stuck.has(open.replica) || !this.send(open, true)) stuck.add(open.replica);
     }
     if (this.host.isSettled()) this.setHeldAside();
   }
 
-  /** Hands it over to the session. Answers whether it is done with here. */
-  private send(open: Open): boolean {
+  /** Hands it over to the session; `asks`: it may be stored already, which the server says whoever holds the floor. Answers whether it is done with here. */
+  private send(open: Open, asks = false): boolean {
     const { content } = this.host.ledger;
     if (content === undefined) return false;
     try {
       const { replica, n, bytes } = open;
       const item: UpdateItem = [documentEvent(this.host.document), replica, n, content.lineage, bytes];
-      this.host.session.update(item);
+      this.host.session.update(item, asks);
       open.lineage = content.lineage;
       this.last = { item, open };
       return true;

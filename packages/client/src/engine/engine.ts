@@ -305,8 +305,8 @@ export class Engine {
    * Takes an update of a document into the outbox. It belongs to the session as it is known here, wherever the app's handlers are.
    * @throws RostrumError FLOOR_NOT_HELD, CLOSED, OUTBOX_FULL; then nothing was taken.
    */
-  update(item: UpdateItem): void {
-    const fence = this.tenure.fenceFor(item[0], { state: this.state, self: this.member });
+  update(item: UpdateItem, asks = false): void {
+    const fence = asks ? undefined : this.tenure.fenceFor(item[0], { state: this.state, self: this.member });
     const { generation } = this.state.sync;
     const command: MemberCommand = {
       type: "messages",

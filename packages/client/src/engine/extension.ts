@@ -61,8 +61,11 @@ export interface ExtensionHost {
   received(): Offset;
   /** Whether this member may act on the floor now, by a grant that it can trust. */
   holds(floor: string): boolean;
-  /** Takes an update into the outbox. @throws RostrumError FLOOR_NOT_HELD, CLOSED, OUTBOX_FULL; then nothing was taken. */
-  update(item: UpdateItem): void;
+  /**
+   * Takes an update into the outbox. `asks`: it may be stored already; it goes without a grant, and the server says which it is.
+   * @throws RostrumError FLOOR_NOT_HELD, CLOSED, OUTBOX_FULL; then nothing was taken.
+   */
+  update(item: UpdateItem, asks?: boolean): void;
   /** Takes back the last update that was taken, if no connection was ever given it. Answers whether it was taken back. */
   withdraw(item: UpdateItem): boolean;
   /** Own updates that the server has not decided, oldest first; those of earlier lives of the page included. */

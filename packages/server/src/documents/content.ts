@@ -166,7 +166,7 @@ export class Contents<C> {
   }
 
   /** The largest base at or below an offset; between the two the document was not begun anew. */
-  *base(document: string, upTo: Offset): Task<Base> {
+  *base(document: string, upTo: Offset, isPoint = true): Task<Base> {
     for (let tries = 0; tries < 10; tries += 1) {
       // Before the record is read: what that has passed by then is no longer told of.
       const { begun, since, last } = this.log.state.documents.get(document) ?? newDocument;
@@ -179,7 +179,9 @@ export class Contents<C> {
         const state = yield* this.whole(beginning.document, beginning.point);
         return { state, lineage: beginning.at, offset: beginning.at };
       }
-      if (offset > upTo) return yield* this.versionBelow(document, upTo);
+      // Another server process, or a compaction just now, may be ahead. Who asks for what there is now gets the more; versions are
+      // only where there are points.
+      if (offset > upTo && isPoint) return yield* this.versionBelow(document, upTo);
       // Between the two the log may have been cut: there is nothing of the document.
       const from = Math.max(offset, behind);
       if (record === undefined) return { state: undefined, lineage, offset: from };

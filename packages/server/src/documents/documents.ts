@@ -156,7 +156,10 @@ export class Documents<C> {
       (document) => this.headOf(document),
       (update) => this.factsOf(update),
     );
-    return (document, item, by, state) => inspection.inspect(document, item, by, state);
+    return Object.assign<Inspect, Pick<Inspect, "known">>(
+      (document, item, by, state) => inspection.inspect(document, item, by, state),
+      { known: (document, item, by, state) => inspection.known(document, item, by, state) },
+    );
   }
 
   /** An update is read once, when it is looked at before it is stored. */
@@ -307,6 +310,9 @@ export class Documents<C> {
     try {
       const item: Item = [`@doc/${document}`, effects.newReplica(), 0, 0, update];
       yield* wait<void>((done) => host.store(item, done));
+    } catch (error) {
+      // Another server process was first, with the same.
+      if (!host.state.documents.has(document)) throw error;
     } finally {
       this.heads.delete(document);
     }
@@ -387,7 +393,7 @@ export class Documents<C> {
       }
     }
     const upTo = point ?? host.state.head;
-    const { state, lineage, offset } = yield* contents.base(document, upTo);
+    const { state, lineage, offset } = yield* contents.base(document, upTo, point !== undefined);
     const parts: DocumentPart[] = state === undefined ? [] : [{ format: 2, bytes: state }];
     const tail = new Tail(host, document, offset, upTo);
     for (let page = yield* tail.next(); page !== undefined; page = yield* tail.next())

@@ -13,6 +13,15 @@ interface Overlay {
 const invalid = (document: string, what: string, message: string): RostrumError =>
   new RostrumError("DOCUMENT_INVALID", `${message}; the update of "${document}" was not stored.`, { document, what });
 
+const outOfTurn = (document: string, replica: number, n: number, expected: number): RostrumError =>
+  new RostrumError(
+    "DOCUMENT_GAP",
+    n < expected
+      ? `Update ${n} of the replica ${replica} of "${document}" was stored before; ${expected} is the next. It was not stored again.`
+      : `Update ${n} of the replica ${replica} of "${document}" came, and ${expected} is the next: one before it was refused, or is missing. It was not stored.`,
+    { document, replica, expected, n, known: n < expected },
+  );
+
 /** One batch's inspections. An update that was found good counts for those behind it; nothing else is changed. */
 export class Inspection {
   private readonly overlays = new Map<string, Overlay>();
@@ -21,6 +30,22 @@ export class Inspection {
     private readonly headOf: (document: string) => DocumentHead | RostrumError | undefined,
     private readonly read: (update: Uint8Array) => UpdateFacts,
   ) {}
+
+  /** What to answer if the update is stored already. */
+  known(
+    document: string,
+    [, replica, n, lineage]: UpdateItem,
+    by: MemberId | null,
+    { members }: SessionState,
+  ): RostrumError | undefined {
+    const head = this.headOf(document);
+    if (head === undefined || head instanceof RostrumError || head.lineage !== lineage) return undefined;
+    const writer = this.overlays.get(document)?.writers.get(replica) ?? head.writers.get(replica);
+    const user = by === null ? "" : members.get(by)?.user;
+    return writer === undefined || writer.user !== user || n >= writer.n
+      ? undefined
+      : outOfTurn(document, replica, n, writer.n);
+  }
 
   inspect(
     document: string,
@@ -55,15 +80,7 @@ export class Inspection {
     if (known !== undefined && (known.user === null || known.user !== user))
       return invalid(document, "replica", `The replica ${replica} is another user's`);
     const expected = known?.n ?? 0;
-    if (n !== expected) {
-      return new RostrumError(
-        "DOCUMENT_GAP",
-        n < expected
-          ? `Update ${n} of the replica ${replica} of "${document}" was stored before; ${expected} is the next. It was not stored again.`
-          : `Update ${n} of the replica ${replica} of "${document}" came, and ${expected} is the next: one before it was refused, or is missing. It was not stored.`,
-        { document, replica, expected, n, known: n < expected },
-      );
-    }
+    if (n !== expected) return outOfTurn(document, replica, n, expected);
     for (const { client, from } of facts.adds) {
       const held = writerOf(client)?.clock ?? 0;
       if (from === held) continue;

@@ -216,7 +216,7 @@ export class Openings<C> {
       yield* sending.tail(new Tail(host, document, after, upTo));
       return yield* sending.end();
     }
-    const base = yield* contents.base(document, upTo);
+    const base = yield* contents.base(document, upTo, false);
     const isDiff = isSameContent && vector !== undefined && base.state !== undefined && base.lineage === lineage;
     const sending = new Sending(audience, documents, connection, isWanted, {
       ...about,
