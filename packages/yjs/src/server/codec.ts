@@ -71,7 +71,14 @@ export const yjsDocuments = ({ most, bytes, load, store }: YjsOptions = {}): Doc
       return outcome.bytes;
     },
     compact: async (content) => {
-      const { bytes: state, clocks } = await thread.do({ kind: "compact", ...content }).catch(compacted);
+      const { bytes: state, clocks } = await thread
+        .do({ kind: "compact", ...content })
+        .catch((cause: unknown) => {
+          if (cause instanceof RostrumError || isPending(cause)) throw cause;
+          // Whatever is wrong with it concerns those who open it. The log must not grow for ever because of it.
+          return thread.do({ kind: "merge", ...content });
+        })
+        .catch(compacted);
       return { state, clocks: new Map(clocks) };
     },
     ...(load === undefined ? {} : { load: async (document) => load(document) }),

@@ -4,35 +4,15 @@ import type { Item } from "@rostrum/protocol";
 import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
 import { readFacts } from "../facts.ts";
+import { bytes, info, joined } from "./forged.fixture.ts";
 import { Server } from "./host.fixture.ts";
 import { Replica } from "./replica.fixture.ts";
 
-/** Numbers as Yjs writes them, seven bits a byte, and texts with their length before them. */
-const bytes = (...parts: readonly (number | string)[]): Uint8Array => {
-  const all: number[] = [];
-  const number = (value: number): void => {
-    for (; value > 127; value = Math.floor(value / 128)) all.push(128 | (value & 127));
-    all.push(value);
-  };
-  for (const part of parts) {
-    if (typeof part === "number") number(part);
-    else {
-      const text = new TextEncoder().encode(part);
-      number(text.byteLength);
-      for (const byte of text) all.push(byte);
-    }
-  }
-  return Uint8Array.from(all);
-};
-
-const joined = (...parts: readonly Uint8Array[]): Uint8Array => Uint8Array.from(parts.flatMap((part) => [...part]));
-
 /** One client's structs from clock 0, and no deletions. */
-const update = (client: number, structs: number, ...parts: readonly (number | string)[]): Uint8Array =>
+const update = (client: number, structs: number, ...parts: readonly (number | string | Uint8Array)[]): Uint8Array =>
   bytes(1, structs, client, 0, ...parts, 0);
 
 const [text, embed, format, any, subdocument] = [4, 5, 6, 8, 9];
-const origin = 128;
 const inRoot = [1, "t"] as const;
 const nested = (levels: number): string => "[".repeat(levels) + "]".repeat(levels);
 /** Yjs' own form of a value: 117 is a list, 118 an object, 125 a whole number, 126 null. */
@@ -45,10 +25,10 @@ const client = 5;
 
 describe("an update is refused that Yjs reads and cannot take up", () => {
   it.each([
-    ["a text beside itself", update(client, 1, text | origin, client, 3, "hello")],
+    ["a text beside itself", update(client, 1, info(text, "origin"), client, 3, "hello")],
     [
       "a text beside one that comes later",
-      update(client, 2, text | origin, client, 7, "hello", text, ...inRoot, "there"),
+      update(client, 2, info(text, "origin"), client, 7, "hello", text, ...inRoot, "there"),
     ],
     ["a text within itself", update(client, 1, text, 0, client, 0, "hello")],
     ["a deletion of nothing, of a client that is not there", bytes(0, 1, 9, 1, 0, 0)],
@@ -105,7 +85,7 @@ describe("an update is looked into in a time that grows with its size alone", ()
     // Each with one struct of length 1 that stands for something long deleted, in the order that Yjs has them.
     const of = (clients: number): Uint8Array =>
       joined(bytes(clients), ...Array.from({ length: clients }, (_, index) => bytes(1, index + 1, 0, 0, 1)), bytes(0));
-    const [few, many] = [of(2_000), of(64_000)];
+    const [few, many] = [of(500), of(64_000)];
     const cost = (update: Uint8Array): number => {
       const from = performance.now();
       expect(readFacts(update).adds.length).toBeGreaterThan(0);
@@ -113,7 +93,7 @@ describe("an update is looked into in a time that grows with its size alone", ()
     };
     cost(few);
     const single = Math.max(0.5, Math.min(cost(few), cost(few), cost(few)));
-    // 32 times as many; looked up one by one it was a thousand times as long, seconds in which the server did nothing else.
-    expect(cost(many) / single).toBeLessThan(300);
+    // 128 times as many; looked up one by one it was many thousand times as long, seconds in which the server did nothing else.
+    expect(cost(many) / single).toBeLessThan(1_000);
   });
 });
