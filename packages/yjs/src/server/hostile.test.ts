@@ -1,11 +1,11 @@
 /** Updates that no editor makes: Yjs reads them, and would throw, hang or go astray over them wherever they are taken up. */
 
-import type { Item } from "@rostrum/protocol";
+import { type Item, RostrumError } from "@rostrum/protocol";
 import { describe, expect, it } from "vitest";
 import * as Y from "yjs";
 import { readFacts } from "../facts.ts";
 import { bytes, info, joined } from "./forged.fixture.ts";
-import { Server } from "./host.fixture.ts";
+import { Server, session } from "./host.fixture.ts";
 import { Replica } from "./replica.fixture.ts";
 
 /** One client's structs from clock 0, and no deletions. */
@@ -95,5 +95,47 @@ describe("an update is looked into in a time that grows with its size alone", ()
     const single = Math.max(0.5, Math.min(cost(few), cost(few), cost(few)));
     // 128 times as many; looked up one by one it was many thousand times as long, seconds in which the server did nothing else.
     expect(cost(many) / single).toBeLessThan(1_000);
+  });
+});
+
+describe("what is asked for and is not there", () => {
+  const sizeOf = (server: Server, of: "heads" | "faults" | "absent"): number =>
+    (server.host.documents as unknown as Record<typeof of, Map<string, unknown>>)[of].size;
+
+  it("is not remembered without end, whether the app has nothing or fails", () => {
+    for (const load of [undefined, () => new RostrumError("SERVER_BUSY", "The app fails.")]) {
+      const server = new Server(undefined, load === undefined ? {} : { load });
+      server.joins("eve");
+      for (let n = 0; n < 3_000; n += 1) {
+        server.host.openDocument("eve", { type: "document-open", session, document: `d${n}` });
+        server.run();
+        server.host.closeDocument("eve", `d${n}`);
+      }
+      expect(sizeOf(server, "heads") + sizeOf(server, "faults")).toBeLessThanOrEqual(1_000);
+      server.waits(200_000);
+      expect(sizeOf(server, "heads") + sizeOf(server, "faults") + sizeOf(server, "absent")).toBe(0);
+      expect(server.says("eve", new Replica("d7").type("it begins"))).toEqual([
+        load === undefined ? expect.any(Number) : "SERVER_BUSY",
+      ]);
+    }
+  });
+
+  it("is not followed by who may no longer read when the app has answered", () => {
+    const server = new Server(undefined, { load: () => undefined, config: { roles: { member: ["*"] } } });
+    server.joins("eve");
+    server.joins("ada");
+    const before = server.frames.length;
+    server.host.openDocument("eve", { type: "document-open", session, document: "notes" });
+    const config = { ...server.host.current.config, roles: { member: ["edit", "emit"] } };
+    server.host.submit({ from: null, command: { type: "configure", config } });
+    // The app's answer comes last.
+    const { waiting } = server as unknown as { waiting: (() => void)[] };
+    const answer = waiting.shift();
+    server.run();
+    answer?.();
+    server.run();
+    expect(server.answer("eve", "notes", before).code).toBe("FORBIDDEN");
+    server.says("ada", new Replica("notes").type("secret"));
+    expect(server.updates("eve", "notes")).toEqual([]);
   });
 });
