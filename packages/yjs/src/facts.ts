@@ -26,9 +26,27 @@ const malformed = (what: string, cause?: unknown): RostrumError =>
     cause === undefined ? {} : { cause },
   );
 
+/** What nests deeper can be read here and perhaps written nowhere else: all who do either go down into it on their stack. */
+const deepest = 256;
+
+const nests = (value: unknown, levels: number): boolean => {
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return false;
+  return levels === 0 || Object.values(value).some((each) => nests(each, levels - 1));
+};
+
+const values = (content: unknown): readonly unknown[] => {
+  if (content instanceof Y.ContentAny || content instanceof Y.ContentJSON) return content.arr;
+  if (content instanceof Y.ContentEmbed) return [content.embed];
+  if (content instanceof Y.ContentFormat) return [content.value];
+  return content instanceof Y.ContentDoc ? [content.doc.meta] : [];
+};
+
+/** A sub-document is made of what the update says of it, whatever that is; another guid than a text shifts all texts behind it. */
+const isSound = ({ doc }: Y.ContentDoc): boolean => typeof doc.guid === "string" && typeof doc.gcFilter === "function";
+
 /**
  * Reads an update in format 1.
- * @throws RostrumError DOCUMENT_INVALID for bytes that are no update, or one with holes.
+ * @throws RostrumError DOCUMENT_INVALID for bytes that are no update, one with holes, or one that Yjs reads and cannot take up.
  */
 export const readFacts = (update: Uint8Array): UpdateFacts => {
   let decoded: ReturnType<typeof Y.decodeUpdate>;
@@ -37,36 +55,44 @@ export const readFacts = (update: Uint8Array): UpdateFacts => {
   } catch (cause) {
     throw malformed(cause instanceof Error ? cause.message : String(cause), cause);
   }
-  const adds: { client: number; from: number; to: number }[] = [];
+  const runs = new Map<number, { client: number; from: number; to: number }>();
   const needs = new Map<number, number>();
   const need = (client: number, upTo: number): void => {
-    const own = adds.find((run) => run.client === client);
+    const own = runs.get(client);
     if (own !== undefined && own.from <= upTo && upTo <= own.to) upTo = own.from;
     if (upTo > (needs.get(client) ?? 0)) needs.set(client, upTo);
   };
   for (const struct of decoded.structs) {
     const { id, length } = struct;
     if (struct instanceof Y.Skip) throw malformed("a hole in it");
-    const run = adds.at(-1);
+    const run = runs.get(id.client);
     const to = id.clock + length;
     if (!(to <= highestClock && length > 0)) throw malformed("a clock out of range");
-    if (run?.client === id.client && run.to === id.clock) run.to = to;
-    else if (adds.some(({ client }) => client === id.client)) throw malformed("a hole in it");
-    else adds.push({ client: id.client, from: id.clock, to });
+    if (run === undefined) runs.set(id.client, { client: id.client, from: id.clock, to });
+    else if (run.to === id.clock) run.to = to;
+    else throw malformed("a hole in it");
   }
   for (const struct of decoded.structs) {
     if (!(struct instanceof Y.Item)) continue;
-    const { origin, rightOrigin, parent } = struct;
-    if (origin !== null) need(origin.client, origin.clock + 1);
-    if (rightOrigin !== null) need(rightOrigin.client, rightOrigin.clock + 1);
-    if (parent instanceof Y.ID) need(parent.client, parent.clock + 1);
+    const { id, origin, rightOrigin, parent, content } = struct;
+    for (const place of [origin, rightOrigin, parent]) {
+      if (!(place instanceof Y.ID)) continue;
+      // Yjs takes it for granted that a client builds on what it made before, and throws where it does not.
+      if (place.client === id.client && place.clock >= id.clock) throw malformed("something that builds on itself");
+      need(place.client, place.clock + 1);
+    }
+    if (values(content).some((value) => nests(value, deepest)))
+      throw malformed(`more than ${deepest} levels of nesting`);
+    if (content instanceof Y.ContentDoc && !isSound(content)) throw malformed("a sub-document that is none");
   }
   let deletes = false;
   for (const [client, ranges] of decoded.ds.clients) {
     for (const { clock, len } of ranges) {
-      deletes ||= len > 0;
+      // Yjs looks for what is to be deleted also if it is nothing, and throws if there is nothing.
+      if (len === 0) throw malformed("a deletion of nothing");
+      deletes = true;
       need(client, clock + len);
     }
   }
-  return { adds, needs, deletes };
+  return { adds: [...runs.values()], needs, deletes };
 };

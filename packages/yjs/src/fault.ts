@@ -21,8 +21,14 @@ export const faultOf = (
 ): RostrumError | undefined => {
   const writable = writableNow(session, document, false);
   if (!writable.can) return notWritable(document, writable);
-  if (replica === undefined || readFacts(bytes).adds.some(({ client }) => client !== replica))
-    return madeElsewhere(document);
+  if (replica === undefined) return madeElsewhere(document);
+  try {
+    if (readFacts(bytes).adds.some(({ client }) => client !== replica)) return madeElsewhere(document);
+  } catch (error) {
+    // It would throw into whoever edits, and the server would not take it.
+    if (error instanceof RostrumError) return error;
+    throw error;
+  }
   const limit = session.limits().updateBytes;
   if (bytes.byteLength <= limit) return undefined;
   return new RostrumError(

@@ -48,6 +48,9 @@ const worthBytes = 65_536;
 /** Milliseconds before a compaction that failed is tried again. */
 const again = 10_000;
 
+/** Most heads, and most faults, of documents that there are not: anybody may ask for any name. */
+const mostAbsent = 1_000;
+
 /** One update of a document's content. */
 export interface DocumentPart {
   readonly format: 1 | 2;
@@ -78,6 +81,8 @@ interface Loading {
 export class Documents<C> {
   readonly contents: Contents<C>;
   private readonly heads = new Map<string, DocumentHead>();
+  /** Those of them that are of documents that there were not when they were made, oldest first. */
+  private readonly absent = new Set<string>();
   /** Heads that cannot be had, and why: what is sent for them is refused. */
   private readonly faults = new Map<string, { readonly error: RostrumError; readonly until: Time }>();
   private readonly loading = new Map<string, Loading>();
@@ -105,6 +110,7 @@ export class Documents<C> {
   stop(error: RostrumError): void {
     this.stopped = error;
     this.heads.clear();
+    this.absent.clear();
     for (const { waiting } of this.loading.values()) for (const each of waiting.splice(0)) each(error);
     for (const waiting of this.compacting.values()) for (const each of waiting.splice(0)) each(error);
   }
@@ -252,10 +258,15 @@ export class Documents<C> {
       this.loading.delete(document);
       if (this.stopped !== undefined) return;
       if (head instanceof RostrumError) {
-        this.faults.set(document, { error: head, until: this.host.now() + (head.retryable ? 1_000 : idleAfter) });
+        const until = this.host.now() + (head.retryable ? 1_000 : idleAfter);
+        this.faults.set(document, { error: head, until });
+        this.next = Math.min(this.next, until);
+        const [oldest] = this.faults.keys();
+        if (this.faults.size > mostAbsent && oldest !== undefined) this.faults.delete(oldest);
       } else {
         this.heads.set(document, head);
         this.next = Math.min(this.next, head.touched + idleAfter);
+        if (!this.host.state.documents.has(document)) this.boundAbsent(document);
       }
       for (const each of loading.waiting) each(head);
       // As anywhere else. A record that is damaged, or an app that throws, concerns its document alone.
@@ -264,6 +275,19 @@ export class Documents<C> {
       // Nobody was held back for what was there at once.
       if (!this.asking) this.host.ready();
     });
+  }
+
+  /** What was asked for and is not there is forgotten, if more is asked for than can be remembered. */
+  private boundAbsent(document: string): void {
+    const { absent, heads } = this;
+    absent.delete(document);
+    absent.add(document);
+    for (const oldest of absent) {
+      if (absent.size <= mostAbsent) return;
+      absent.delete(oldest);
+      // One that has been begun meanwhile is let go like all others.
+      if (!this.host.state.documents.has(oldest)) heads.delete(oldest);
+    }
   }
 
   private *loaded(document: string, { missed }: Loading): Task<DocumentHead> {
@@ -410,7 +434,10 @@ export class Documents<C> {
   tick(): void {
     const now = this.host.now();
     this.next = Infinity;
-    for (const [document, fault] of this.faults) if (fault.until <= now) this.faults.delete(document);
+    for (const [document, { until }] of this.faults) {
+      if (until <= now) this.faults.delete(document);
+      else this.next = Math.min(this.next, until);
+    }
     for (const [document, head] of this.heads) {
       if (head.touched + idleAfter > now || this.compacting.has(document)) {
         this.next = Math.min(this.next, Math.max(head.touched, now - idleAfter / 2) + idleAfter);
@@ -418,7 +445,9 @@ export class Documents<C> {
       }
       const { since } = this.host.state.documents.get(document) ?? newDocument;
       const letGo = (): void => {
-        if (this.heads.get(document) === head && head.touched + idleAfter <= now) this.heads.delete(document);
+        if (this.heads.get(document) !== head || head.touched + idleAfter > now) return;
+        this.heads.delete(document);
+        this.absent.delete(document);
       };
       // A failure is tried again by whoever edits it next, or before the log is cut.
       if (since > 0) this.compact(document, letGo);

@@ -154,17 +154,20 @@ export class Openings<C> {
 
   private *answer(connection: C, frame: DocumentOpenFrame, isWanted: () => boolean): Task<void> {
     const { document, point } = frame;
-    const roles = this.audience.rolesOf(connection);
-    if (roles === undefined || !isWanted()) return;
-    if (!may(this.documents.host.state.config, roles, "read", document)) {
-      throw new RostrumError(
-        "FORBIDDEN",
-        `The roles ${roles.join(", ") || "(none)"} do not permit read:${document}; it was not opened.`,
-        { permission: `read:${document}` },
-      );
-    }
+    if (!isWanted()) return;
+    this.requireRead(connection, document);
     if (point !== undefined) yield* this.answerPoint(connection, document, point, isWanted);
     else yield* this.answerNow(connection, frame, isWanted);
+  }
+
+  private requireRead(connection: C, document: string): void {
+    const roles = this.audience.rolesOf(connection) ?? [];
+    if (may(this.documents.host.state.config, roles, "read", document)) return;
+    throw new RostrumError(
+      "FORBIDDEN",
+      `The roles ${roles.join(", ") || "(none)"} do not permit read:${document}; it was not opened.`,
+      { permission: `read:${document}` },
+    );
   }
 
   private *answerPoint(connection: C, document: string, point: Offset, isWanted: () => boolean): Task<void> {
@@ -196,6 +199,8 @@ export class Openings<C> {
     const { host, contents } = documents;
     if (!host.state.documents.has(document)) yield* wait((done: Done<unknown>) => documents.withHead(document, done));
     if (!isWanted()) return;
+    // It may have waited for long: who follows now is not looked at again.
+    this.requireRead(connection, document);
     // From here on everything new comes by itself; what is there by now is answered.
     audience.follow(connection, document);
     // What was begun anew is made whole once, for all who ask.
@@ -291,7 +296,8 @@ class Sending<C> {
     const size = bytes.byteLength;
     const most = audience.chunkBytes(connection);
     for (let at = 0; at === 0 || at < size; at += most) {
-      if (this.pieces > 0) yield* wait<void>((done) => documents.effects.clear(connection, () => done()));
+      // The first as well: who asks for many and reads none of them would else have the server hold them all.
+      if (this.pieces > 0 || size > 0) yield* wait<void>((done) => documents.effects.clear(connection, () => done()));
       if (!this.isWanted()) throw unwanted();
       const piece = size <= most ? bytes : bytes.subarray(at, at + most);
       const end = isLast && at + most >= size;

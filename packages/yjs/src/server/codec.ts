@@ -5,6 +5,7 @@ import type { DocumentCodec } from "@rostrum/server";
 import * as Y from "yjs";
 import { readFacts } from "../facts.ts";
 import type { Outcome } from "./heavy.ts";
+import { Latest } from "./latest.ts";
 import { Thread } from "./thread.ts";
 
 /** A document of a session. */
@@ -32,6 +33,21 @@ export interface YjsOptions {
   ) => Promise<void> | void;
 }
 
+/** Milliseconds that the app may take to load a document: who edits it waits, with all that it says, as long. */
+const loadWithin = 30_000;
+
+const within = async <T>(milliseconds: number, work: Promise<T>): Promise<T> => {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`it took longer than ${milliseconds} ms`)), milliseconds);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
 const isPending = (cause: unknown): boolean => cause instanceof Error && cause.message === "pending";
 
 /**
@@ -42,6 +58,7 @@ const isPending = (cause: unknown): boolean => cause instanceof Error && cause.m
  */
 export const yjsDocuments = ({ most, bytes, load, store }: YjsOptions = {}): DocumentCodec => {
   const thread = new Thread();
+  const latest = new Latest();
   const compacted = (cause: unknown): never => {
     if (cause instanceof RostrumError) throw cause;
     throw new RostrumError(
@@ -71,17 +88,25 @@ export const yjsDocuments = ({ most, bytes, load, store }: YjsOptions = {}): Doc
       return outcome.bytes;
     },
     compact: async (content) => {
-      const { bytes: state, clocks } = await thread.do({ kind: "compact", ...content }).catch(compacted);
+      const { bytes: state, clocks } = await thread
+        .do({ kind: "compact", ...content })
+        .catch((cause: unknown) => {
+          if (cause instanceof RostrumError || isPending(cause)) throw cause;
+          // Whatever is wrong with it concerns those who open it. The log must not grow for ever because of it.
+          return thread.do({ kind: "merge", ...content });
+        })
+        .catch(compacted);
       return { state, clocks: new Map(clocks) };
     },
-    ...(load === undefined ? {} : { load: async (document) => load(document) }),
+    ...(load === undefined ? {} : { load: async (document) => within(loadWithin, (async () => load(document))()) }),
     ...(store === undefined
       ? {}
       : {
-          store: async ({ state, ...document }) => {
-            const converted = await thread.do({ kind: "convert", state });
-            await store({ ...document, state: converted.bytes });
-          },
+          store: ({ state, session, document, offset }) =>
+            latest.run(`${session}\u0000${document}`, async () => {
+              const converted = await thread.do({ kind: "convert", state });
+              await store({ session, document, offset, state: converted.bytes });
+            }),
         }),
     close: () => thread.stop(),
   };

@@ -12,12 +12,14 @@ export interface Content {
 /** What is asked for. */
 export type Job =
   | ({ readonly kind: "compact" } & Content)
+  /** As one, without being taken up: for what cannot be, or not in time. Nothing that was deleted goes. */
+  | ({ readonly kind: "merge" } & Content)
   | { readonly kind: "diff"; readonly state: Uint8Array; readonly vector: Uint8Array }
   | { readonly kind: "convert"; readonly state: Uint8Array };
 
 export interface Outcome {
   readonly bytes: Uint8Array;
-  /** Of a compaction. */
+  /** Of a compaction or a merging. */
   readonly clocks: readonly (readonly [client: number, clock: number])[];
 }
 
@@ -28,6 +30,18 @@ export interface Outcome {
 export const work = (Y: typeof Yjs, job: Job): Outcome => {
   if (job.kind === "diff") return { bytes: Y.diffUpdateV2(job.state, job.vector), clocks: [] };
   if (job.kind === "convert") return { bytes: Y.convertUpdateFormatV2ToV1(job.state), clocks: [] };
+  if (job.kind === "merge") {
+    let parts: Uint8Array[] = job.updates.map((update) => Y.convertUpdateFormatV1ToV2(update));
+    if (job.state !== undefined) parts.unshift(job.state);
+    // Yjs sorts all that it merges with each that it adds: many are merged in steps.
+    while (parts.length > 1) {
+      const next: Uint8Array[] = [];
+      for (let at = 0; at < parts.length; at += 50) next.push(Y.mergeUpdatesV2(parts.slice(at, at + 50)));
+      parts = next;
+    }
+    const [bytes = Y.encodeStateAsUpdateV2(new Y.Doc())] = parts;
+    return { bytes, clocks: [...Y.decodeStateVector(Y.encodeStateVectorFromUpdateV2(bytes))] };
+  }
   const doc = new Y.Doc({ gc: true });
   try {
     doc.transact(() => {

@@ -11,6 +11,8 @@ import { type Job, type Outcome, work } from "./heavy.ts";
 
 /** Milliseconds without work after which the thread is stopped. */
 const idle = 30_000;
+/** Milliseconds that a job may take: what somebody has made to take for ever must not hold up all other documents. */
+const longest = 60_000;
 
 const code = `
 const { parentPort, workerData } = require("node:worker_threads");
@@ -40,7 +42,7 @@ const alone = (bytes: Uint8Array): Uint8Array =>
   bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
 
 const packed = (job: Job): Job => {
-  if (job.kind !== "compact") return { ...job, state: alone(job.state) };
+  if (job.kind === "diff" || job.kind === "convert") return { ...job, state: alone(job.state) };
   return { ...job, updates: job.updates.map(alone), ...(job.state === undefined ? {} : { state: alone(job.state) }) };
 };
 
@@ -50,7 +52,10 @@ export class Thread {
   private readonly waiting: Waiting[] = [];
   private atWork: Waiting | undefined;
   private timer: NodeJS.Timeout | undefined;
+  private limit: NodeJS.Timeout | undefined;
   private warned = false;
+
+  constructor(private readonly within: number = longest) {}
 
   /** @throws Error what the work threw; RostrumError SERVER_DRAINING if the thread was stopped meanwhile */
   do(job: Job): Promise<Outcome> {
@@ -70,6 +75,7 @@ export class Thread {
 
   private async let(): Promise<void> {
     clearTimeout(this.timer);
+    clearTimeout(this.limit);
     const { worker } = this;
     this.worker = undefined;
     await worker?.terminate();
@@ -89,7 +95,17 @@ export class Thread {
     this.atWork = next;
     // While there is work it keeps the process: who waits for it may have nothing else.
     worker.ref();
+    this.limit = setTimeout(() => this.giveUp(next), this.within);
     worker.postMessage(packed(next.job));
+  }
+
+  /** The thread goes with it: nothing else stops it. */
+  private giveUp(job: Waiting): void {
+    if (this.atWork !== job) return;
+    this.atWork = undefined;
+    void this.let();
+    job.failed(new Error(`it took longer than ${this.within} ms`));
+    this.proceed();
   }
 
   /** Without a thread. In a turn of its own, so that what waits comes in between. */
@@ -120,6 +136,7 @@ export class Thread {
     const ended = (cause: unknown): void => {
       if (this.worker !== worker) return;
       this.worker = undefined;
+      clearTimeout(this.limit);
       const { atWork } = this;
       this.atWork = undefined;
       // It never did anything: there can be none. Else it is that job's fault.
@@ -131,7 +148,10 @@ export class Thread {
     };
     let answered = false;
     worker.on("message", (answer: Outcome | { readonly failed: string }) => {
+      // Of one that was given up, and answered in that moment.
+      if (this.worker !== worker) return;
       answered = true;
+      clearTimeout(this.limit);
       const { atWork } = this;
       this.atWork = undefined;
       if ("failed" in answer) atWork?.failed(new Error(answer.failed));
