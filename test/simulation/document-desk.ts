@@ -21,6 +21,8 @@ export interface Edit {
   readonly forced: boolean;
   /** Its page died before it was on the disk, or the session was left. */
   excused: boolean;
+  /** Its page died before it was on the disk, while it was in the log: with that it may be lost. */
+  unkept: boolean;
 }
 
 export const describeEdit = ({ document, scope, extent, marks }: Edit): string =>
@@ -182,6 +184,7 @@ export class Desk {
         marks: [...new Set(marksOf(Y.decodeUpdate(update)))],
         forced,
         excused: false,
+        unkept: false,
       };
       const known = replicas.get(`${document} ${replica}`);
       if (known !== undefined && known !== doc)
@@ -235,7 +238,9 @@ export class Desk {
       for (const update of updatesOnDisk(disk.get(scope), beside.get(scope)?.get(document), document)) held.add(update);
       for (const edit of this.world.edits) {
         if (edit.scope !== scope || edit.document !== document) continue;
-        if (!this.world.oracle.has(document, edit.extent) && !held.has(edit.extent)) edit.excused = true;
+        if (held.has(edit.extent)) continue;
+        edit.unkept = true;
+        if (!this.world.oracle.has(document, edit.extent)) edit.excused = true;
       }
     }
     for (const { undo } of this.opened.values()) undo.destroy();

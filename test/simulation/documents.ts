@@ -156,7 +156,8 @@ export class DocumentPlay {
     for (const { page } of this.desks.values()) if (page.profile.secureMessages < 1_000) frugal.add(page.scope);
     for (const edit of this.edits) {
       if (!this.oracle.has(edit.document, edit.extent)) continue;
-      if (isSecured || frugal.has(edit.scope) || this.oracle.isOver(edit.document, edit.extent)) edit.excused = true;
+      if (isSecured || edit.unkept || frugal.has(edit.scope) || this.oracle.isOver(edit.document, edit.extent))
+        edit.excused = true;
     }
   }
 

@@ -30,7 +30,7 @@ import { readFacts } from "../facts.ts";
 import { work } from "./heavy.ts";
 import { Replica } from "./replica.fixture.ts";
 
-const session: SessionId = sessionId("s");
+export const session: SessionId = sessionId("s");
 
 /** What outlives a host. */
 export class Disk {
