@@ -18,7 +18,7 @@ import { Disk, format, readRecord } from "./disk.ts";
 import { type DraftReason, Drafts } from "./drafts.ts";
 import { Following, type Numbered } from "./following.ts";
 import { Ledger } from "./ledger.ts";
-import { Outgoing } from "./outgoing.ts";
+import { Outgoing, overError } from "./outgoing.ts";
 import type { Effects, Piece, Update } from "./terms.ts";
 
 /** The copy that the app has. */
@@ -211,14 +211,15 @@ export class Course {
     // number keeps it single. What builds on one that waits here waits as well.
     const isHeldBack = code === "DOCUMENT_GAP" && this.ledger.isHeldBack(update);
     if (!isFormer && (isPutBack(error) || isHeldBack)) {
-      this.own.hold(update, open?.included ?? false);
+      const birth = content?.birth ?? this.session.state().birth;
+      this.own.hold({ ...update, madeOn: { birth, lineage } }, open?.included ?? false);
       if (error.retryable) this.own.rest();
       else this.effects.defer(() => this.own.sendHeld());
       return this.changed();
     }
     // What was made on a content that is over does not go into another one, though it might fit.
     const restored = code === "DOCUMENT_RESTORED" || isFormer;
-    const why = isFormer ? this.overError(content?.lineage ?? 0, lineage) : error;
+    const why = isFormer ? overError(this.document, content?.lineage ?? 0, lineage) : error;
     const behind = this.ledger.behind(update);
     const draft = this.own.setAside(restored ? "restored" : "refused", why, [update, ...behind]);
     if (open !== undefined) this.own.forget(open);
@@ -380,7 +381,7 @@ export class Course {
     const updates = [...old, ...unsent];
     let draft: string | undefined;
     if (updates.length > 0) {
-      const error = this.overError(lineage, content?.lineage ?? 0);
+      const error = overError(this.document, lineage, content?.lineage ?? 0);
       draft = this.own.setAside(reason, error, updates);
       for (const open of old) {
         if (open.lineage === undefined) ledger.settle(open);
@@ -388,14 +389,6 @@ export class Course {
       }
     }
     return draft;
-  }
-
-  private overError(lineage: Offset, madeOn: Offset): RostrumError {
-    return new RostrumError(
-      "DOCUMENT_RESTORED",
-      `The document "${this.document}" was begun anew; edits of its former content were not stored, and are kept as a draft.`,
-      { document: this.document, lineage, madeOn },
-    );
   }
 
   private requireWhole(): void {

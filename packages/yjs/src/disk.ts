@@ -41,10 +41,10 @@ export const readRecord = (values: ReadonlyMap<string, unknown>): Recorded => {
 };
 
 /** Holds an update on the disk until it can be sent. */
-export const holding = (update: Update): Transaction => ({
-  set: [[heldKey(update), { replica: update.replica, n: update.n, bytes: update.bytes }]],
-  remove: [],
-});
+export const holding = ({ replica, n, bytes, madeOn }: Update): Transaction => {
+  const kept: Update = { replica, n, bytes, ...(madeOn === undefined ? {} : { madeOn }) };
+  return { set: [[heldKey(kept), kept]], remove: [] };
+};
 
 const soon = 100;
 /** That nothing was missed needs no record: it is asked for. So a page with many documents does not write all the time. */

@@ -108,7 +108,8 @@ export class Documents implements Extension {
     const heldBack = this.heldBack.get(name) ?? new Set();
     if (isPutBack(error) || (isGap && heldBack.has(replica))) {
       this.heldBack.set(name, heldBack.add(replica));
-      return this.put(name, holding({ replica, n, bytes }));
+      const madeOn = { birth: this.session.state().birth, lineage };
+      return this.put(name, holding({ replica, n, bytes, madeOn }));
     }
     const { code, message } = error;
     const { birth } = this.session.state();

@@ -7,6 +7,7 @@ import type { Offset } from "@rostrum/protocol";
 import { type Content, keyOf, type Piece, type Update } from "./terms.ts";
 
 export interface Open extends Update {
+  madeOn?: Content;
   /** Undefined: it is held, and gets one when it is sent. */
   lineage: Offset | undefined;
   /** Whether the document that the app has contains it. */
@@ -70,7 +71,7 @@ export class Ledger {
 
   /** An own update that is not decided. */
   take(update: Update, lineage: Offset | undefined, included: boolean): Open {
-    const open: Open = { replica: update.replica, n: update.n, bytes: update.bytes, lineage, included, isKept: false };
+    const open: Open = { ...update, lineage, included, isKept: false };
     this.updates.set(keyOf(update), open);
     return open;
   }

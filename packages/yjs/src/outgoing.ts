@@ -4,7 +4,7 @@
  */
 
 import type { ExtensionHost } from "@rostrum/client";
-import { documentEvent, RostrumError, type UpdateItem } from "@rostrum/protocol";
+import { documentEvent, type Offset, RostrumError, type UpdateItem } from "@rostrum/protocol";
 import type { Copy } from "./course.ts";
 import type { Disk } from "./disk.ts";
 import type { DraftReason, Drafts } from "./drafts.ts";
@@ -91,8 +91,29 @@ export class Outgoing {
     return this.host.ledger.open.filter((open) => open.lineage !== undefined || !this.host.drafts.has(open));
   }
 
+  /** What was made on a content that is over does not go into another one, though it might fit. */
+  private shed(): void {
+    const { ledger, document } = this.host;
+    const { content } = ledger;
+    if (content === undefined) return;
+    const over = ledger.open.filter(
+      ({ lineage, madeOn }) =>
+        lineage === undefined && madeOn?.birth === content.birth && madeOn.lineage !== content.lineage,
+    );
+    const [first] = over;
+    if (first === undefined) return;
+    const error = overError(document, content.lineage, first.madeOn?.lineage ?? 0);
+    const draft = this.setAside("restored", error, over);
+    for (const open of over) {
+      ledger.settle(open);
+      this.forget(open);
+    }
+    if (over.some(({ included }) => included)) this.condemn(error, draft);
+  }
+
   /** Of a copy that is empty: what of them is in it from now on. */
   refill(): void {
+    this.shed();
     const { condemned } = this;
     const { ledger, drafts } = this.host;
     this.condemned = undefined;
@@ -161,6 +182,7 @@ export class Outgoing {
   /** Sends what waits here, as far as it is in the copy. */
   sendHeld(): void {
     if (this.isOver || this.resting !== undefined || !this.host.isSendable()) return;
+    this.shed();
     const held = this.host.ledger.open.filter(({ lineage }) => lineage === undefined);
     if (held.length === 0) return;
     const stuck = new Set<number>();
@@ -179,6 +201,9 @@ export class Outgoing {
       const item: UpdateItem = [documentEvent(this.host.document), replica, n, content.lineage, bytes];
       this.host.session.update(item, asks);
       open.lineage = content.lineage;
+      open.madeOn = content;
+      // A page that finds it on the disk, and does not know that it was sent, must not put it into another content.
+      if (open.isKept) this.host.disk.hold(open);
       this.last = { item, open };
       return true;
     } catch (cause) {
@@ -245,5 +270,12 @@ export class Outgoing {
     this.host.changed();
   }
 }
+
+export const overError = (document: string, lineage: Offset, madeOn: Offset): RostrumError =>
+  new RostrumError(
+    "DOCUMENT_RESTORED",
+    `The document "${document}" was begun anew; edits of its former content were not stored, and are kept as a draft.`,
+    { document, lineage, madeOn },
+  );
 
 const inOrder = (a: Open, b: Open): number => a.replica - b.replica || a.n - b.n;

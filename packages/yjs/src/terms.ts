@@ -4,23 +4,25 @@ import type { MemberId, Offset, RostrumError } from "@rostrum/protocol";
 import type { Awareness } from "y-protocols/awareness";
 import type * as Y from "yjs";
 
+/** A content: compares only within one birth of the log. */
+export interface Content {
+  readonly birth: string;
+  readonly lineage: Offset;
+}
+
 /** One update of a replica: `n` counts them from 0. */
 export interface Update {
   readonly replica: number;
   readonly n: number;
   readonly bytes: Uint8Array;
+  /** It was sent once, as made on that content. */
+  readonly madeOn?: Content;
 }
 
 /** A part of what is confirmed, as Yjs encoded it. */
 export interface Piece {
   readonly format: 1 | 2;
   readonly bytes: Uint8Array;
-}
-
-/** A content: compares only within one birth of the log. */
-export interface Content {
-  readonly birth: string;
-  readonly lineage: Offset;
 }
 
 /** Names an update for ever: no replica is used again. */
