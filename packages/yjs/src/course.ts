@@ -145,6 +145,11 @@ export class Course {
     );
   }
 
+  /** What comes from there on continues it. */
+  reaches(offset: Offset): boolean {
+    return this.ledger.offset >= offset;
+  }
+
   /** `anew`: the log is another one, or lost its end. */
   opened(continued: boolean, anew: boolean): void {
     this.error = undefined;

@@ -66,7 +66,7 @@ export class Documents implements Extension {
   opened(outcome: Outcome, thinned: Offset): void {
     const anew = outcome.kind === "reset" && outcome.why !== "member-unknown";
     const isContinued = ({ name, course }: DocBinding): boolean =>
-      outcome.kind === "resumed" && this.named.has(name) && course.standsAt(thinned);
+      outcome.kind === "resumed" && this.named.has(name) && course.reaches(thinned);
     for (const binding of this.all()) binding.course.opened(isContinued(binding), anew);
   }
 
