@@ -21,6 +21,8 @@ interface Options {
   readonly crashes: boolean;
   readonly losses: boolean;
   readonly restores: boolean;
+  /** Now and then the log is rid of all updates. */
+  readonly thins?: boolean;
 }
 
 interface Life {
@@ -29,7 +31,7 @@ interface Life {
   readonly typed: Set<string>;
 }
 
-const play = (seed: number, { crashes, losses, restores }: Options): void => {
+const play = (seed: number, { crashes, losses, restores, thins = false }: Options): void => {
   const random = generator(seed);
   const hall = new Hall();
   /** Everything that was ever in the log. */
@@ -112,6 +114,7 @@ const play = (seed: number, { crashes, losses, restores }: Options): void => {
     } else if (what < 95) page.wait(random(300));
     else run(...pages());
     // Some of what could happen does.
+    if (thins && random(8) === 0) hall.thin();
     for (let steps = random(6); steps > 0; steps -= 1) page.step();
     note();
   }
@@ -168,5 +171,6 @@ describe("whatever happens", () => {
   it("with restores", () => each(25, { crashes: false, losses: false, restores: true }));
   it("with pages that die", () => each(25, { crashes: true, losses: false, restores: true }));
   it("with logs that are lost", () => each(25, { crashes: false, losses: true, restores: false }));
+  it("with a log that is thinned", () => each(25, { crashes: true, losses: false, restores: true, thins: true }));
   it("with all of it", () => each(25, { crashes: true, losses: true, restores: true }));
 });
