@@ -381,6 +381,11 @@ export class Session<Events extends object = AnyEvents> {
     this.close();
   }
 
+  /** @internal What lives in the session beside its messages, if anything does. */
+  get extension(): Extension | undefined {
+    return this.engine.extension;
+  }
+
   /**
    * Adds what lives in the session beside its messages; one at most.
    * @internal For packages of ours.
