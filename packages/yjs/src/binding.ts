@@ -74,6 +74,8 @@ interface BindingHost {
   readonly versions: VersionHost;
   /** Binds another document of the session. */
   readonly bind: (name: string, options: MadeOptions) => DocBinding;
+  /** The binding of another document, if it has one. */
+  readonly known: (name: string) => DocBinding | undefined;
   readonly destroyed: (binding: DocBinding) => void;
   /** Numbers under which the document was edited in this page. */
   readonly used: Set<number>;
@@ -171,7 +173,7 @@ export class DocBinding {
     this.subdocuments =
       options.subdocs === false
         ? undefined
-        : new Subdocuments(host.bind, (binding) => this.events.emit("subdocument", binding));
+        : new Subdocuments(name, host.bind, host.known, (binding) => this.events.emit("subdocument", binding));
     this.unaway = effects.away(() => {
       this.gathered();
       this.presence.flush();
