@@ -31,6 +31,8 @@ export const readAwareness = (bytes: Uint8Array): readonly AwarenessEntry[] | un
     const entries: AwarenessEntry[] = [];
     for (let left = number(); left > 0; left -= 1)
       entries.push({ client: number(), clock: number(), state: JSON.parse(text()) as unknown });
+    // What nests too deep can be read, and not be written again.
+    JSON.stringify(entries);
     return entries;
   } catch {
     return undefined;
