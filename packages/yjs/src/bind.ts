@@ -37,7 +37,10 @@ export const bindDoc = <Events extends object = AnyEvents>(
     documentsOf.set(session, documents);
   }
   if (!isName(name))
-    throw new RostrumError("USAGE", `A document's name has 1 to 100 characters; this has ${name.length}.`);
+    throw new RostrumError(
+      "USAGE",
+      `A document's name has 1 to 100 characters, all of them whole; this has ${name.length}.`,
+    );
   try {
     return documents.bind(name, options);
   } catch (error) {

@@ -77,7 +77,7 @@ export class Subdocuments {
 }
 
 /** What `bindDoc` takes for one. */
-export const isName = (name: string): boolean => name !== "" && name.length <= 100;
+export const isName = (name: string): boolean => name !== "" && name.length <= 100 && !/\p{Surrogate}/u.test(name);
 
 /** Another one takes its place in the parent, so that who looks there finds what the binding has. */
 const inPlaceOf = (former: Y.Doc): Y.Doc => {
