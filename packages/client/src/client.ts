@@ -2,12 +2,15 @@
 
 import { RostrumError, type ServerFrame } from "@rostrum/protocol";
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
+import type { Extension } from "./engine/extension.ts";
+import { updatesIn } from "./engine/fork.ts";
 import { defaultPulse } from "./engine/pulse.ts";
+import type { Kept } from "./engine/record.ts";
 import type { AnyEvents } from "./events.ts";
-import { claimOrphans, type Device, forgetUser, openKeeping } from "./keeping.ts";
+import { claimOrphans, type Device, forgetUser, type Orphan, openKeeping } from "./keeping.ts";
 import { Link, type LinkEvents } from "./link.ts";
 import { Session } from "./session.ts";
-import type { Keeping, SessionHost, SessionOptions } from "./session-options.ts";
+import type { SessionHost, SessionOptions } from "./session-options.ts";
 import { hasIndexedDB, indexedDBStorage } from "./storage/indexeddb.ts";
 import { memoryStorage } from "./storage/memory.ts";
 import type { Storage } from "./storage/storage.ts";
@@ -119,7 +122,7 @@ export const createClient = (options: ClientOptions = {}): Client => {
   };
 
   /** Sends, as the dead tab's member and under its seqs, what it left unsent, and then leaves for it. */
-  const adopt = (id: string, orphan: Keeping): void => {
+  const adopt = (id: string, orphan: Orphan): void => {
     let session: Session<never> | undefined;
     const own = connection(dial, () => (session === undefined ? [] : [session]));
     const stop = (): void => {
@@ -129,17 +132,24 @@ export const createClient = (options: ClientOptions = {}): Client => {
     };
     const adoption = { stop, abort: (reason: string) => session?.abort(reason) };
     adoptions.add(adoption);
-    const heir: SessionHost["heir"] = () => sessions.get(id)?.extension;
-    session = new Session<never>(id, {}, { ...own, lane, silence, auth, keep: async () => orphan, gone: stop, heir });
+    session = new Session<never>(id, {}, { ...own, lane, silence, auth, keep: async () => orphan, gone: stop });
+    session.extend(() => heir(() => sessions.get(id)?.extension));
     const { status } = session;
     status.subscribe(({ phase, sync }) => {
-      if (phase === "live" && sync === "synced") session?.release().catch(stop);
+      if (phase === "live" && sync === "synced") {
+        // To leave is to forget all of it: drafts of documents, and what of them waits, are for the page that finds them.
+        if (orphan.hasBeside) stop();
+        else session?.release().catch(stop);
+      }
       if (phase === "closed") stop();
     });
     own.link.connect();
   };
   const adoptOrphans = async (id: string): Promise<void> => {
-    for (const orphan of await claimOrphans(await device, user, id)) adopt(id, orphan);
+    // What of it is refused must have somebody who keeps it.
+    const takes = ({ outbox }: Kept): boolean =>
+      sessions.get(id)?.extension !== undefined || updatesIn(outbox).length === 0;
+    for (const orphan of await claimOrphans(await device, user, id, takes)) adopt(id, orphan);
   };
 
   const client: Client = {
@@ -173,6 +183,26 @@ export const createClient = (options: ClientOptions = {}): Client => {
   };
   return client;
 };
+
+/** Of a session that only sends what another tab had left: this page's own documents keep what is refused of theirs, or lost. */
+const heir = (own: () => Extension | undefined): Extension => ({
+  follows: () => [],
+  opened: () => {},
+  entry: () => {},
+  told: () => {},
+  frame: () => {},
+  refused: (item, error) => own()?.refused(item, error),
+  lost: (items) => {
+    const error = new RostrumError(
+      "OUTCOME_UNKNOWN",
+      "The server has lost an edit that another tab had sent; it is sent again by this one.",
+    );
+    for (const item of items) own()?.refused(item, error);
+  },
+  gathered: () => {},
+  changed: () => {},
+  closed: () => {},
+});
 
 /** Storage and tabs as this environment has them; what is lacking is told by a warning with a code. */
 const openDevice = async ({ storage, tabs }: ClientOptions): Promise<Device> => {

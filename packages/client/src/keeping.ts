@@ -96,21 +96,32 @@ const inScope = (storage: Storage, scope: string, release: Release): Omit<Keepin
   },
 });
 
-/** Records of tabs that died with something unsent, each claimed. Those with nothing unsent are left to the next page. */
+/** What a tab that died has left unsent. */
+export interface Orphan extends Keeping {
+  /** More is kept than is sent: only a page that goes on from it may let go of that. */
+  readonly hasBeside: boolean;
+}
+
+/**
+ * Records of tabs that died with something unsent, each claimed. Those with nothing unsent are left to the next page, and so is
+ * what `takes` says no to.
+ */
 export const claimOrphans = async (
   { storage, tabs }: Device,
   user: string,
   session: string,
-): Promise<readonly Keeping[]> => {
+  takes: (kept: Kept) => boolean,
+): Promise<readonly Orphan[]> => {
   const prefix = scopePrefix(user, session);
-  const orphans: Keeping[] = [];
+  const orphans: Orphan[] = [];
   for (const scope of await storage.list(prefix)) {
     const release = await tabs.claim(scope);
     if (release === undefined) continue;
     try {
       const kept = readRecord(await storage.load(scope));
-      if (kept !== undefined && kept.meta.format <= format && hasUnsent(kept)) {
-        orphans.push({ ...inScope(storage, scope, release), kept, warnings: [] });
+      if (kept !== undefined && kept.meta.format <= format && hasUnsent(kept) && takes(kept)) {
+        const hasBeside = (await storage.list(besidePrefix(scope))).length > 0;
+        orphans.push({ ...inScope(storage, scope, release), kept, warnings: [], hasBeside });
         continue;
       }
     } catch {

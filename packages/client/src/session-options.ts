@@ -1,7 +1,6 @@
 /** What an app says when it opens a session, and what a session needs of its client. */
 
 import type { History, RostrumError } from "@rostrum/protocol";
-import type { Extension } from "./engine/extension.ts";
 import type { Kept, Transaction } from "./engine/record.ts";
 import type { Link, LinkEvents } from "./link.ts";
 import type { Session } from "./session.ts";
@@ -55,8 +54,6 @@ export interface SessionHost {
   /** Opens the device's record of the session. */
   readonly keep: (session: Session<never>) => Promise<Keeping>;
   readonly gone: (session: Session<never>) => void;
-  /** Who is told of refused updates of documents if this session has nobody: it sends what a dead tab left. */
-  readonly heir?: () => Extension | undefined;
 }
 
 /** One scope of a storage, claimed by this page. */

@@ -381,6 +381,11 @@ export class Session<Events extends object = AnyEvents> {
     this.close();
   }
 
+  /** @internal What lives in the session beside its messages, if anything does. */
+  get extension(): Extension | undefined {
+    return this.engine.extension;
+  }
+
   /**
    * Adds what lives in the session beside its messages; one at most.
    * @internal For packages of ours.
@@ -409,11 +414,6 @@ export class Session<Events extends object = AnyEvents> {
   }
 
   // ---- for the client ----
-
-  /** @internal */
-  get extension(): Extension | undefined {
-    return this.engine.extension;
-  }
 
   /** @internal */
   connected(): void {
@@ -548,8 +548,7 @@ export class Session<Events extends object = AnyEvents> {
   private refused(error: RostrumError, command: MemberCommand): void {
     // A grant that somebody else ended first is released as it was meant to be.
     if (command.type === "floor-release" && error.code === "FLOOR_NOT_HELD") return;
-    // A dead tab's are the page's that sends them for it.
-    const extension = this.engine.extension ?? this.host.heir?.();
+    const { extension } = this.engine;
     if (extension !== undefined) for (const item of updatesIn([{ command }])) return extension.refused(item, error);
     if (this.quiet.has(command) || (command.type === "sync-confirm" && isLate(error))) return;
     if (command.type !== "messages") return this.tell("refused", error);

@@ -63,11 +63,19 @@ const recipients = (from: Fields, limits: Limits): { to?: readonly MemberId[] } 
   };
 };
 
-const name = (from: Fields, key: string, limits: Limits): string => text(from, key, limits.nameLength);
+/** Half a character is written as a sign that stands for any: two such names would be one on a disk. */
+const isWhole = (name: string): boolean => !/\p{Surrogate}/u.test(name);
+
+const wholeName = (from: Fields, key: string, most: number): string => {
+  const value = text(from, key, most);
+  return isWhole(value) ? value : invalid(`a bad ${key} (half a character is in it)`);
+};
+
+const name = (from: Fields, key: string, limits: Limits): string => wholeName(from, key, limits.nameLength);
 
 /** Its event is a name too. */
 const documentName = (from: Fields, key: string, limits: Limits): string =>
-  text(from, key, limits.nameLength - documentEvent("").length);
+  wholeName(from, key, limits.nameLength - documentEvent("").length);
 
 /** Most documents that one connection follows in a session. */
 const maxFollowed = 10_000;
@@ -113,7 +121,7 @@ const update = (
   const given = isText ? fromText(value) : binary(value);
   const bytes = rest.length === 1 ? given : undefined;
   const read: Item = [event, replica, n, lineage, bytes];
-  if (document === "" || bytes === undefined || bytes.length === 0 || !isUpdate(read))
+  if (document === "" || !isWhole(document) || bytes === undefined || bytes.length === 0 || !isUpdate(read))
     return invalid("a bad update of a document (replica, number, lineage and bytes are due)");
   if (bytes.length > limits.updateBytes) {
     throw new RostrumError(
@@ -460,7 +468,10 @@ export const parseFrame = (value: unknown, limits: Limits, fromText: FromText = 
         ...optional(from, "history", history),
         ...optional(from, "documents", () =>
           list(from, "documents", maxFollowed).map((document) =>
-            typeof document === "string" && document.length > 0 && document.length <= limits.nameLength
+            typeof document === "string" &&
+            document.length > 0 &&
+            document.length <= limits.nameLength &&
+            isWhole(document)
               ? document
               : invalid("bad documents (a list of names is due)"),
           ),

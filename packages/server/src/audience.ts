@@ -486,7 +486,7 @@ export class Audience<C> {
     const [first] = shared;
     const ahead = this.tellSome(page, partial);
     const nothingShared = shared.length === 0 && (ahead.length > 0 || partial.size > 0);
-    if (nothingShared && this.head - this.told < pageOffsets) {
+    if (nothingShared && this.head - this.told < pageOffsets && !this.log.isHeavy) {
       // Only some were concerned. The others are told how far they are with the next thing that concerns them.
       return;
     }

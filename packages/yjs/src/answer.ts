@@ -13,7 +13,7 @@ export interface Answered {
 
 export class Answer {
   private readonly pieces: Piece[] = [];
-  private filling: { readonly bytes: Uint8Array; at: number; readonly format: 1 | 2 } | undefined;
+  private filling: { readonly size: number; readonly bytes: Uint8Array[]; at: number } | undefined;
   /** A piece did not continue where the one before it had ended: the answer cannot be used. */
   isBroken = false;
 
@@ -21,16 +21,17 @@ export class Answer {
   take({ format, at, size, bytes, end, lineage, upTo, whole }: DocumentStateFrame): Answered | undefined {
     if (at === 0 && size > 0) {
       this.isBroken ||= this.filling !== undefined;
-      this.filling = { bytes: new Uint8Array(size), at: 0, format };
+      // Nothing is made room for before it is there: what an answer says of its size is not yet so.
+      this.filling = { size, bytes: [], at: 0 };
     }
     const { filling } = this;
     if (filling !== undefined) {
-      if (filling.at !== at || at + bytes.byteLength > filling.bytes.byteLength) this.isBroken = true;
+      if (filling.at !== at || !(at + bytes.byteLength <= filling.size)) this.isBroken = true;
       else {
-        filling.bytes.set(bytes, at);
+        filling.bytes.push(bytes);
         filling.at += bytes.byteLength;
-        if (filling.at === filling.bytes.byteLength) {
-          this.pieces.push({ format, bytes: filling.bytes });
+        if (filling.at === filling.size) {
+          this.pieces.push({ format, bytes: joined(filling.bytes, filling.size) });
           this.filling = undefined;
         }
       }
@@ -40,3 +41,15 @@ export class Answer {
     return { lineage, upTo, whole, pieces: this.pieces };
   }
 }
+
+const joined = (pieces: readonly Uint8Array[], size: number): Uint8Array => {
+  const [only] = pieces;
+  if (pieces.length === 1 && only !== undefined) return only;
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.byteLength;
+  }
+  return bytes;
+};

@@ -20,6 +20,8 @@ export const readAwareness = (bytes: Uint8Array): readonly AwarenessEntry[] | un
       const clock = decoding.readVarUint(decoder);
       entries.push({ client, clock, state: JSON.parse(decoding.readVarString(decoder)) as unknown });
     }
+    // What nests too deep can be read, and not be written again.
+    JSON.stringify(entries);
     return entries;
   } catch {
     return undefined;

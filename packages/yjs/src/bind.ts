@@ -5,6 +5,7 @@ import { type MemberId, RostrumError } from "@rostrum/protocol";
 import { Awareness } from "y-protocols/awareness";
 import type { DocBinding, DocOptions } from "./binding.ts";
 import { Documents } from "./documents.ts";
+import { isName } from "./subdocuments.ts";
 import type { Effects } from "./terms.ts";
 
 const documentsOf = new WeakMap<object, Documents>();
@@ -35,8 +36,11 @@ export const bindDoc = <Events extends object = AnyEvents>(
     });
     documentsOf.set(session, documents);
   }
-  if (name === "" || name.length > 100)
-    throw new RostrumError("USAGE", `A document's name has 1 to 100 characters; this has ${name.length}.`);
+  if (!isName(name))
+    throw new RostrumError(
+      "USAGE",
+      `A document's name has 1 to 100 characters, all of them whole; this has ${name.length}.`,
+    );
   try {
     return documents.bind(name, options);
   } catch (error) {

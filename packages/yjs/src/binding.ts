@@ -74,6 +74,8 @@ interface BindingHost {
   readonly versions: VersionHost;
   /** Binds another document of the session. */
   readonly bind: (name: string, options: MadeOptions) => DocBinding;
+  /** The binding of another document, if it has one. */
+  readonly known: (name: string) => DocBinding | undefined;
   readonly destroyed: (binding: DocBinding) => void;
   /** Numbers under which the document was edited in this page. */
   readonly used: Set<number>;
@@ -112,9 +114,10 @@ export class DocBinding {
   private readonly subdocuments: Subdocuments | undefined;
   private readonly events: Emitter<DocEvents>;
   private readonly undos = new Map<Undoing, () => void>();
+  private readonly readMoment = new Moment();
   private readonly loadedMoment = new Moment();
   private readonly syncedMoment = new Moment();
-  private readonly statusSource = observable<DocStatus>({ loaded: false, synced: false, pending: 0, saved: true });
+  private readonly statusSource = observable<DocStatus>({ loaded: false, synced: false, pending: 0, saved: false });
   private readonly writableSource = observable<Writable>({ can: true });
   private readonly unaway: () => void;
   private over: RostrumError | undefined;
@@ -170,7 +173,7 @@ export class DocBinding {
     this.subdocuments =
       options.subdocs === false
         ? undefined
-        : new Subdocuments(host.bind, (binding) => this.events.emit("subdocument", binding));
+        : new Subdocuments(name, host.bind, host.known, (binding) => this.events.emit("subdocument", binding));
     this.unaway = effects.away(() => {
       this.gathered();
       this.presence.flush();
@@ -243,14 +246,17 @@ export class DocBinding {
    */
   flush({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
     this.gathered();
-    const { condemned } = this.course.own;
-    const refused = this.over ?? condemned?.error;
-    const flushed =
-      refused === undefined
-        ? this.course.own.flushes.wait(this.course.own.pending.map(keyOf), signal)
-        : Promise.reject<void>(refused);
+    // What an earlier life of the page has left was edited before now as well.
+    const isKnown = this.over !== undefined || this.course.isRead;
+    const flushed = isKnown ? this.flushNow(signal) : this.readMoment.reached.then(() => this.flushNow(signal));
     flushed.catch(() => {});
     return flushed;
+  }
+
+  private flushNow(signal: AbortSignal | undefined): Promise<void> {
+    const { own } = this.course;
+    const refused = this.over ?? own.condemned?.error;
+    return refused === undefined ? own.flushes.wait(own.pending.map(keyOf), signal) : Promise.reject(refused);
   }
 
   /** Lets go of the document in this page: what was edited is sent or kept, the `Y.Doc` is destroyed, nothing is left running. */
@@ -297,6 +303,7 @@ export class DocBinding {
     this.versions.close(error);
     this.subdocuments?.stop();
     for (const handle of this.undos.keys()) handle.manager.destroy();
+    this.readMoment.reject(error);
     this.loadedMoment.reject(error);
     this.syncedMoment.reject(error);
     this.writableSource.set({ can: false, why: "closed" });
@@ -493,9 +500,10 @@ export class DocBinding {
       loaded,
       synced,
       pending,
-      saved: pending === 0 && course.own.condemned === undefined,
+      saved: pending === 0 && course.own.condemned === undefined && course.isRead,
       ...(error === undefined ? {} : { error: { code: error.code, message: error.message } }),
     });
+    if (course.isRead) this.readMoment.resolve();
     if (loaded !== false) this.loadedMoment.resolve();
     if (synced) this.syncedMoment.resolve();
   }

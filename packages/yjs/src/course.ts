@@ -131,6 +131,11 @@ export class Course {
 
   // ---- what the session tells ----
 
+  /** Whether it is known what an earlier life of the page has left. */
+  get isRead(): boolean {
+    return this.early === undefined;
+  }
+
   /** It has everything up to there, in the present log. */
   standsAt(offset: Offset): boolean {
     const { content } = this.ledger;

@@ -47,6 +47,7 @@ export class Documents implements Extension {
       versions: { session, save },
       used,
       bind: (other, settings) => this.bind(other, settings),
+      known: (other) => this.bindings.get(other),
       destroyed: (gone) => {
         if (this.bindings.get(name) === gone) this.bindings.delete(name);
       },

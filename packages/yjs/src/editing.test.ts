@@ -135,4 +135,32 @@ describe("an editor", () => {
     bob.settle().wait(50);
     expect(ada.bind().subdocument("chapter-1")).toBeUndefined();
   });
+
+  it("lets nobody choose a guid that closes what the app has bound, or opens what there cannot be", () => {
+    const hall = new Hall();
+    const [ada, eve] = [at(hall, "ada"), at(hall, "eve")];
+    const plans = ada.bind("plans");
+    typeInto(plans, "kept");
+    const guids = ["plans", "notes", "x".repeat(200), ""];
+    for (const guid of guids)
+      eve
+        .bind()
+        .doc.getMap<Y.Doc>("m")
+        .set(`of ${guid.length}`, new Y.Doc({ guid, autoLoad: true }));
+    eve.settle().wait(50);
+    ada.settle().wait(50);
+    expect(ada.bind().subdocument("plans")).toBe(plans);
+    const asked = ada.sent.flatMap((frame) => (frame.type === "document-open" ? [frame.document] : []));
+    expect(new Set(asked)).toEqual(new Set(["notes", "plans"]));
+    // Replaced, and then let go of: what is in it goes with it, and nothing else.
+    hall.limits = { ...hall.limits, updateBytes: 100 };
+    ada.drop().connect();
+    typeInto(ada.bind(), "large".repeat(50));
+    ada.settle().wait(50);
+    expect(ada.bind("plans")).toBe(plans);
+    ada.bind().destroy();
+    typeInto(plans, "!");
+    ada.settle().wait(50);
+    expect([plans.isOver, hall.textOf("plans")]).toEqual([false, "kept!"]);
+  });
 });

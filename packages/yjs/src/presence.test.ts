@@ -107,6 +107,33 @@ describe("awareness", () => {
     expect(names(ada.bind())).toEqual(["ada", "bob", "eve"]);
   });
 
+  it("of somebody who floods it costs the others next to nothing", () => {
+    const hall = new Hall();
+    const [ada, , eve] = everybody(hall, ["ada", "bob", "eve"]) as [Page, Page, Page];
+    const { awareness } = ada.bind();
+    let changes = 0;
+    awareness.on("change", () => (changes += 1));
+    const say = (entries: Parameters<typeof writeAwareness>[0]): void =>
+      void eve.engine.sendVolatile("@aware/notes", [writeAwareness(entries), false], undefined);
+    const many = (from: number, state: unknown): Parameters<typeof writeAwareness>[0] =>
+      Array.from({ length: 3_000 }, (_, index) => ({ client: from + index, clock: 1, state }));
+    for (let round = 1; round <= 3; round += 1) {
+      say(many(round * 10_000, { name: "eve" }));
+      say(many(round * 10_000 + 5_000, null));
+    }
+    for (let client = 100_000; client < 103_000; client += 1) say([{ client, clock: 1, state: { name: "eve" } }]);
+    const depth = 20_000;
+    say([{ client: 7, clock: 1, state: "deep" }]);
+    const deep = new TextEncoder().encode("[".repeat(depth) + "]".repeat(depth));
+    const length = [128 | (deep.length & 127), 128 | ((deep.length >> 7) & 127), deep.length >> 14];
+    eve.engine.sendVolatile("@aware/notes", [Uint8Array.from([1, 8, 1, ...length, ...deep]), false], undefined);
+    ada.settle();
+    expect(awareness.getStates().size).toBe(3);
+    expect(awareness.meta.size).toBeLessThan(1_100);
+    expect(changes).toBeLessThan(6_100);
+    expect(ada.warnings).toEqual([]);
+  });
+
   it("goes over to the next document", () => {
     const hall = new Hall();
     hall.limits = { ...hall.limits, updateBytes: 100 };

@@ -17,6 +17,8 @@ import type { Effects } from "./terms.ts";
 const pause = 50;
 /** More than so many newcomers in one go are answered all together. */
 const mostSingle = 3;
+/** Numbers that are remembered of those who no longer show them. */
+const mostMissed = 1_000;
 
 interface Changes {
   readonly added: readonly number[];
@@ -158,8 +160,8 @@ export class Presence {
   }
 
   private take(from: MemberId, bytes: Uint8Array): void {
-    const entries = readAwareness(bytes)?.filter((entry) => this.belongs(entry, from));
-    if (entries === undefined || entries.length === 0) return;
+    const entries = this.readable(from, bytes);
+    if (entries.length === 0) return;
     const { awareness } = this;
     for (const { client, clock, state } of entries) {
       // Yjs keeps the number of what it gave up, and so would not believe that it is back.
@@ -173,6 +175,13 @@ export class Presence {
     applyAwarenessUpdate(awareness, writeAwareness(entries), this);
   }
 
+  /** What a member may say: that it shows something, the last of what it says, and that what it showed is gone. */
+  private readable(from: MemberId, bytes: Uint8Array): readonly AwarenessEntry[] {
+    const entries = readAwareness(bytes)?.filter((entry) => this.belongs(entry, from)) ?? [];
+    const last = entries.findLast(({ state }) => state !== null);
+    return entries.filter((entry) => entry === last || (entry.state === null && this.owners.has(entry.client)));
+  }
+
   private belongs({ client }: AwarenessEntry, from: MemberId): boolean {
     const owner = this.owners.get(client);
     return client !== this.awareness.clientID && (owner === undefined || owner === from);
@@ -183,6 +192,11 @@ export class Presence {
     if (this.shown.get(owner) === client) this.shown.delete(owner);
     this.missed.add(client);
     removeAwarenessStates(this.awareness, [client], this);
+    const [oldest] = this.missed;
+    if (this.missed.size <= mostMissed || oldest === undefined) return;
+    // Who shows another number each time must not fill the memory of all.
+    this.missed.delete(oldest);
+    if (!this.awareness.states.has(oldest)) this.awareness.meta.delete(oldest);
   }
 
   private answer(member: MemberId): void {

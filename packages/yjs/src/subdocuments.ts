@@ -10,9 +10,15 @@ interface Change {
 
 export class Subdocuments {
   private readonly bindings = new Map<string, DocBinding>();
+  /** Those that are here because of the parent, and go with it. */
+  private readonly own = new Set<string>();
 
   constructor(
+    /** The parent's name. */
+    private readonly name: string,
     private readonly bind: (name: string, options: MadeOptions) => DocBinding,
+    /** Somebody else's binding of the document. */
+    private readonly known: (name: string) => DocBinding | undefined,
     private readonly bound: (binding: DocBinding) => void,
   ) {}
 
@@ -37,7 +43,14 @@ export class Subdocuments {
   private readonly changed = ({ loaded, removed }: Change): void => {
     for (const doc of removed) if (this.bindings.get(doc.guid)?.doc === doc) this.unbind(doc.guid);
     for (const doc of loaded) {
-      if (this.bindings.has(doc.guid)) continue;
+      // Whoever edits the parent chooses the guid. One that is no document's name nobody can open.
+      if (this.bindings.has(doc.guid) || doc.guid === this.name || !isName(doc.guid)) continue;
+      const known = this.known(doc.guid);
+      if (known !== undefined) {
+        this.bindings.set(doc.guid, known);
+        this.bound(known);
+        continue;
+      }
       let latest: Y.Doc | undefined;
       const binding = this.bind(doc.guid, {
         create: () => {
@@ -50,6 +63,7 @@ export class Subdocuments {
         isMade: true,
       });
       this.bindings.set(doc.guid, binding);
+      this.own.add(doc.guid);
       this.bound(binding);
     }
   };
@@ -57,9 +71,13 @@ export class Subdocuments {
   private unbind(guid: string): void {
     const binding = this.bindings.get(guid);
     this.bindings.delete(guid);
-    binding?.destroy();
+    // What the app has bound by itself it lets go of by itself.
+    if (this.own.delete(guid)) binding?.destroy();
   }
 }
+
+/** What `bindDoc` takes for one. */
+export const isName = (name: string): boolean => name !== "" && name.length <= 100 && !/\p{Surrogate}/u.test(name);
 
 /** Another one takes its place in the parent, so that who looks there finds what the binding has. */
 const inPlaceOf = (former: Y.Doc): Y.Doc => {

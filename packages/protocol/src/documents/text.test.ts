@@ -37,3 +37,20 @@ describe("updates on the wire", () => {
     }
   });
 });
+
+describe("a name with half a character in it", () => {
+  it("is none: on a disk it would be the same as others", () => {
+    const half = "notes\ud800";
+    const update = { type: "messages", items: [[`@doc/${half}`, 1, 0, 0, Uint8Array.of(1)]] };
+    expect(parseFrame({ type: "commands", session, seq: 1, commands: [update] }, defaultLimits)).toMatchObject({
+      commands: [{ type: "unreadable" }],
+    });
+    expect(() => parseFrame({ type: "document-open", session, document: half }, defaultLimits)).toThrow("half");
+    expect(() =>
+      parseFrame({ type: "document-close", session: "s\udfff", document: "notes" }, defaultLimits),
+    ).toThrow();
+    expect(parseFrame({ type: "document-close", session, document: "notes 😀" }, defaultLimits)).toMatchObject({
+      document: "notes 😀",
+    });
+  });
+});

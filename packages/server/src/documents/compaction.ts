@@ -81,10 +81,13 @@ export class Compaction<C> {
     if (before !== undefined && kept === undefined) return undefined;
     const sum = new Sum(effects, kept);
     let at = Math.max(after, known.since - 1);
-    for (const stop of [...stopsOf(state, document, after, known), undefined]) {
+    const stops = [...stopsOf(state, document, after, known), undefined];
+    /** What is begun anew once more before any place: nobody can ask for it. */
+    let isPassed = false;
+    for (const [index, stop] of stops.entries()) {
       const end = stop === undefined ? upTo : stop.kind === "place" ? stop.at : stop.at - 1;
       if (end > at) {
-        yield* this.gather(sum, at, end);
+        yield* this.gather(isPassed ? undefined : sum, at, end);
         at = end;
       }
       // One above may be left of a process that died over it.
@@ -98,6 +101,11 @@ export class Compaction<C> {
           ...versions.filter((each) => each > stop.at),
         ];
       } else if (stop?.kind === "beginning") {
+        isPassed = stops[index + 1]?.kind === "beginning";
+        if (isPassed) {
+          at = stop.at;
+          continue;
+        }
         sum.replace(yield* contents.whole(stop.from.document, stop.from.point));
         // Nobody goes on with what was written before, under whatever name it was.
         yield* sum.settle(true);
@@ -127,7 +135,8 @@ export class Compaction<C> {
     return wait((done: Done<Uint8Array | undefined>) => this.effects.state(this.document, offset, done));
   }
 
-  private *gather(sum: Sum<C>, after: Offset, upTo: Offset): Task<void> {
+  /** Without a sum they are only counted. */
+  private *gather(sum: Sum<C> | undefined, after: Offset, upTo: Offset): Task<void> {
     const tail = new Tail(this.log, this.document, after, upTo);
     for (let page = yield* tail.next(); page !== undefined; page = yield* tail.next()) {
       for (const each of page) {
@@ -136,7 +145,7 @@ export class Compaction<C> {
         this.changed = each.offset;
         this.updates += 1;
         this.bytes += each.update.byteLength;
-        if (sum.add(each.update)) yield* sum.settle();
+        if (sum?.add(each.update) === true) yield* sum.settle();
       }
     }
   }

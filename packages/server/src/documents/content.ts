@@ -71,10 +71,10 @@ export class Tail {
     this.upTo = Math.min(upTo, log.state.documents.get(document)?.last ?? 0);
   }
 
-  /** `undefined`: there are no more. */
+  /** Those on the next page of the log, which may be none; `undefined`: there are no more. */
   *next(): Task<readonly LoggedUpdate[] | undefined> {
     const { log, document, upTo } = this;
-    while (this.at < upTo) {
+    if (this.at < upTo) {
       const entries = yield* wait<readonly Entry[]>((done) => log.read(this.at, pageOffsets, done));
       const last = entries.at(-1);
       if (last === undefined || !this.isWhole(entries)) {
@@ -86,7 +86,7 @@ export class Tail {
       }
       const found = updatesIn(entries, document, log.state, this.at, upTo);
       this.at = lastOffset(last);
-      if (found.length > 0) return found;
+      return found;
     }
     return undefined;
   }

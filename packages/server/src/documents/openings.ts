@@ -267,6 +267,8 @@ class Sending<C> {
     let block: Uint8Array[] = [];
     let bytes = 0;
     for (let page = yield* tail.next(); page !== undefined; page = yield* tail.next()) {
+      // A long log is not read to its end for nobody, least of all where there is nothing in it to be sent.
+      if (!this.isWanted()) throw unwanted();
       for (const { update } of page) {
         if (block.length >= blockUpdates || (block.length > 0 && bytes + update.byteLength > blockBytes)) {
           yield* this.block(block);

@@ -139,3 +139,34 @@ describe("what is asked for and is not there", () => {
     expect(server.updates("eve", "notes")).toEqual([]);
   });
 });
+
+describe("a document that is restored again and again", () => {
+  it("is made anew as often as somebody can ask for it, and no more", () => {
+    const server = new Server();
+    server.joins("ada");
+    server.says("ada", new Replica("notes").type("one"));
+    const point = server.point();
+    server.waits(100_000);
+    const { compactions } = server;
+    const restore = { type: "document-restore", document: "notes", point } as const;
+    server.slow = [];
+    server.command("ada", restore);
+    for (let n = 0; n < 200; n += 1) {
+      const [lineage] = server.command("ada", restore);
+      // In between it is edited, in vain.
+      if (n % 50 === 0)
+        server.send("ada", { type: "messages", items: [new Replica("notes", Number(lineage)).type("x")] });
+    }
+    for (let round = 0; round < 20; round += 1) {
+      for (const go of server.slow.splice(0)) go();
+      server.run();
+    }
+    server.slow = undefined;
+    server.waits(100_000);
+    expect(server.compactions - compactions).toBeLessThan(20);
+    expect(server.text("notes")).toBe("one");
+    expect(server.says("ada", new Replica("notes", server.opens("ada", "notes").lineage).type("two"))).toEqual([
+      expect.any(Number),
+    ]);
+  });
+});
