@@ -194,7 +194,7 @@ describe("documents", () => {
       );
       await says(ada, mine.erase(0, mine.text.length - 20));
     }
-    await expect.poll(async () => (await session.documents())[0]?.updates).toBeLessThan(500);
+    await expect.poll(async () => (await session.documents())[0]?.updates).toBeLessThan(1_000);
     const answer = await open(await join(there.url), "notes");
     expect(new Replica("notes").take(answer.parts).text).toBe(mine.text);
     // Near its live size, after a thousand edits.

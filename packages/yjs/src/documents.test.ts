@@ -63,14 +63,14 @@ describe("an edit", () => {
     expect(hall.textOf()).toBe("abcdefgh");
   });
 
-  it("is made of no more than 50 pieces", () => {
+  it("is made of no more than 200 pieces", () => {
     const hall = new Hall();
     const { ada } = two(hall);
     const mine = ada.bind();
     for (let n = 0; n < 500; n += 1) typeInto(mine, "x");
     ada.settle().wait(100);
     expect(hall.textOf()).toBe("x".repeat(500));
-    expect(updatesSent(ada).length).toBe(10);
+    expect(updatesSent(ada).length).toBe(3);
   });
 
   it("is no more than a message carries: what is larger is taken back", () => {

@@ -3,11 +3,14 @@
 import { merge } from "./copy.ts";
 import type { Effects } from "./terms.ts";
 
-const most = 50;
-/** Milliseconds: who goes on typing is read with so much delay at most, and each update costs the server and every reader the same. */
-const pause = 50;
+const most = 200;
+/**
+ * Milliseconds that who goes on writing is read later at most: each update costs the server and every reader the same, whatever is
+ * in it. Hardly anybody types a second letter within the first of these; what writes faster than people do waits longer.
+ */
+const pauseAfter = (edits: number): number => (edits < 2 ? 50 : edits < 8 ? 100 : 150);
 /** While the server has not stored what was sent before, so many pauses: it, or the way to it, is busy. */
-const mostPauses = 3;
+const mostPauses = 2;
 
 export class Gathering {
   private parts: Uint8Array[] = [];
@@ -43,16 +46,17 @@ export class Gathering {
 
   /** Sends what there is now. */
   flush(): void {
+    const pause = pauseAfter(this.parts.length);
     const update = this.take();
     if (update === undefined) return;
-    this.rest(mostPauses);
+    this.rest(pause, mostPauses);
     this.send(update);
   }
 
-  private rest(pauses: number): void {
+  private rest(pause: number, pauses: number): void {
     this.undo ??= this.effects.after(pause, () => {
       this.undo = undefined;
-      if (this.parts.length > 0 && pauses > 1 && this.isUnderWay()) this.rest(pauses - 1);
+      if (this.parts.length > 0 && pauses > 1 && this.isUnderWay()) this.rest(pause, pauses - 1);
       else this.flush();
     });
   }

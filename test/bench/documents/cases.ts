@@ -46,6 +46,9 @@ export interface Load {
   readonly bytes: number;
 }
 
+/** Seconds. */
+const warmUpFor = 10;
+
 /** Twenty writers in one document: what is edited, until all have the same. */
 const load = async (
   contender: Contender,
@@ -55,10 +58,14 @@ const load = async (
   await using server = await DocumentServer.start(contender);
   await using writers = await Writers.start(server);
   await writers.ask(() => ({ ask: "open", document, count: 10 }));
-  await sleep(500);
+  // A server is not measured while its engine still compiles what it runs.
+  const warmUp = await writers.ask((index) => ({ ask: "type", perSecond: 50, seconds: warmUpFor, seed: 100 + index }));
+  const typed = warmUp.reduce<number>((sum, each) => sum + Number(each), 0);
+  await writers.ask(() => ({ ask: "converge", length: typed }));
+  await sleep(200);
   const before = { cpu: await server.cpu(), wire: await server.wire() };
   const edits = await edit(writers);
-  const digests = new Set(await writers.ask(() => ({ ask: "converge", length: edits })));
+  const digests = new Set(await writers.ask(() => ({ ask: "converge", length: typed + edits })));
   if (digests.size !== 1) throw new Error(`${contender.name}: the replicas differ`);
   const cpu = (await server.cpu()) - before.cpu;
   return { rate: edits / cpu, bytes: ((await server.wire()) - before.wire) / edits };

@@ -31,11 +31,13 @@ const replicas: Replica[] = [];
 
 const flat = async (edits: number, seed: number): Promise<void> => {
   const random = seeded(seed);
-  for (let round = 0; round < edits; round += 1) {
-    for (const [index, { doc }] of replicas.entries()) {
+  // Who writes without a pause does not wait for others' words after each letter.
+  const burst = 10;
+  for (let made = 0; made < edits; made += burst) {
+    for (const { doc } of replicas) {
       const text = doc.getText("text");
-      text.insert(random.below(text.length + 1), random.word(1));
-      if ((round * replicas.length + index) % 5 === 4) await turn();
+      for (let each = 0; each < burst; each += 1) text.insert(random.below(text.length + 1), random.word(1));
+      await turn();
     }
   }
 };

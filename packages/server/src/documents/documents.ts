@@ -45,6 +45,9 @@ const idleAfter = 60_000;
 /** Updates, and bytes of them, behind a record that are worth a new one. */
 const worthUpdates = 500;
 const worthBytes = 65_536;
+/** A record for the number of updates alone is followed by so many times as much rest as it took, but for at most so many milliseconds. */
+const restFactor = 40;
+const mostRest = 30_000;
 /** Milliseconds before a compaction that failed is tried again. */
 const again = 10_000;
 
@@ -232,8 +235,8 @@ export class Documents<C> {
     const most = config.documents.bytes;
     // Near its limit it must not be full of what was deleted long ago.
     const isTight = head.bytes >= 0.75 * most && bytes >= most / 16;
-    if (updates >= worthUpdates || bytes >= Math.max(worthBytes, head.recordBytes) || isTight)
-      this.compactInTime(document);
+    const isDue = updates >= worthUpdates && this.host.now() >= head.restsUntil;
+    if (isDue || bytes >= Math.max(worthBytes, head.recordBytes) || isTight) this.compactInTime(document);
   }
 
   private compactInTime(document: string): void {
@@ -356,6 +359,7 @@ export class Documents<C> {
     this.effects.enter((leave) => {
       const head = this.heads.get(document);
       const bytes = head?.bytes ?? 0;
+      const begun = this.host.now();
       const users = (replica: number): string | null | undefined =>
         this.heads.get(document)?.writers.get(replica)?.user;
       const task = new Compaction(this.host, this.effects, this.contents, document, users).run();
@@ -368,6 +372,8 @@ export class Documents<C> {
           this.effects.warn(`The document "${document}" could not be compacted`, saved);
         } else {
           this.failures.delete(document);
+          const now = this.host.now();
+          if (head !== undefined) head.restsUntil = now + Math.min(mostRest, restFactor * (now - begun));
           if (saved !== undefined) this.saved(document, saved, head, bytes);
         }
         for (const each of all) each(saved instanceof RostrumError ? saved : undefined);

@@ -1,6 +1,6 @@
 /** Who has written how much of a document: what an update is held against, without the document itself. */
 
-import type { Offset } from "@rostrum/protocol";
+import type { Offset, Time } from "@rostrum/protocol";
 import type { DocumentRecord, DocumentWriter } from "../store.ts";
 import type { Clocks, UpdateFacts } from "./codec.ts";
 
@@ -23,6 +23,8 @@ export class DocumentHead {
   touched: number;
   /** Bytes of the record's state. */
   recordBytes: number;
+  /** Till then a new record is made only for what it saves: many small updates alone are not worth all of a thread. */
+  restsUntil: Time = 0;
 
   constructor(record: DocumentRecord | undefined, now: number) {
     this.bytes = this.recordBytes = record?.bytes ?? 0;
