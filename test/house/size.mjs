@@ -6,7 +6,7 @@ import { build } from "esbuild";
 /** What we want it to be; `npm run bench` shows how far we are. */
 const budget = 10 * 1024;
 /** What it may be: it must not grow unseen. */
-const limit = 37_500;
+const limit = 38_000;
 
 /** What is loaded at once: the entry, and what it imports without waiting. The rest comes when it is needed. */
 const atOnce = (outputs, entry, found = new Set()) => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { Entry } from "../entry.ts";
 import type { MemberId, SessionId } from "../ids.ts";
 import { defaultLimits } from "../limits.ts";
 import { parseFrame } from "../parse.ts";
@@ -27,6 +28,38 @@ describe("updates on the wire", () => {
       else expect(entriesFromText(entriesAsText(frame, toText), fromText)).toEqual(frame);
     });
   }
+
+  it("of one member without a word in between are one entry", () => {
+    const entry = (offset: number, by: string, seq: number, ...ns: readonly number[]): Entry => ({
+      type: "messages",
+      offset,
+      at: offset,
+      by: by as MemberId,
+      seq,
+      items: ns.map((n) => ["@doc/notes", 7, n, 0, bytes(3)]),
+    });
+    const entries = [
+      entry(2, "a", 5, 0),
+      entry(3, "a", 6, 1, 2),
+      entry(5, "a", 9, 3),
+      entry(6, "b", 10, 0),
+      entry(8, "b", 11, 1),
+    ];
+    const sent = entriesAsText({ type: "entries", session, after: 0, upTo: 9, entries }, toText);
+    expect(entriesFromText(sent, fromText).entries).toEqual([
+      { ...entry(2, "a", 5, 0, 1, 2), at: 3 },
+      ...entries.slice(2),
+    ]);
+    const said: Entry = { type: "messages", offset: 1, at: 1, by: "a" as MemberId, seq: 1, items: [["note"]] };
+    const frame = {
+      type: "entries",
+      session,
+      after: 0,
+      upTo: 2,
+      entries: [said, { ...said, offset: 2, seq: 2 }],
+    } as const;
+    expect(entriesAsText(frame, toText)).toBe(frame);
+  });
 
   it("is refused if it is text that stands for no bytes, or for too many", () => {
     for (const text of ["", "A".repeat(10_000)]) {

@@ -3,7 +3,7 @@
  * each receiver, which costs far more than a third more bytes.
  */
 
-import type { Entry, Item } from "../entry.ts";
+import type { Entry, Item, Messages } from "../entry.ts";
 import type { CommandsFrame, EntriesFrame } from "../frame.ts";
 import { documentIn, documentOf } from "./document.ts";
 
@@ -29,9 +29,31 @@ const itemFromText = (item: Item, fromText: FromText): Item => {
   return typeof text === "string" ? [event, replica, n, lineage, fromText(text)] : item;
 };
 
-/** Entries as they are sent. */
-export const entriesAsText = (frame: EntriesFrame, toText: ToText): EntriesFrame =>
-  mapped(frame, (item) => itemAsText(item, toText));
+/** Entries as they are sent. What one member wrote into one document without a word in between is one entry, as of its end. */
+export const entriesAsText = (frame: EntriesFrame, toText: ToText): EntriesFrame => {
+  const { entries } = mapped(frame, (item) => itemAsText(item, toText));
+  const joined: Entry[] = [];
+  for (const entry of entries) {
+    const before = joined.at(-1);
+    if (before?.type === "messages" && entry.type === "messages" && continues(before, entry))
+      joined[joined.length - 1] = { ...before, at: entry.at, items: [...before.items, ...entry.items] };
+    else joined.push(entry);
+  }
+  return joined.length === frame.entries.length && entries === frame.entries ? frame : { ...frame, entries: joined };
+};
+
+const continues = (before: Messages, entry: Messages): boolean => {
+  const document = documentIn(entry);
+  const { length } = before.items;
+  return (
+    document !== undefined &&
+    document === documentIn(before) &&
+    before.by === entry.by &&
+    before.offset + length === entry.offset &&
+    before.seq !== undefined &&
+    before.seq + length === entry.seq
+  );
+};
 
 /** Entries as they were meant. */
 export const entriesFromText = (frame: EntriesFrame, fromText: FromText): EntriesFrame =>
