@@ -1,11 +1,12 @@
 /** What a page is to its documents: the session as they see it, the device's disk, timers in virtual time. */
 
 import type { ExtensionHost } from "@rostrum/client";
+import { seamOf } from "@rostrum/client/internal";
 import type { MemberId, RostrumError } from "@rostrum/protocol";
 import { Awareness } from "y-protocols/awareness";
 import type * as Y from "yjs";
 import type { Effects, Place } from "../../packages/yjs/src/terms.ts";
-import { type Page, updatesIn } from "./device.ts";
+import type { Page } from "./device.ts";
 import { session } from "./node.ts";
 
 type Heard = (from: MemberId | null, args: readonly unknown[]) => void;
@@ -79,20 +80,10 @@ export class PageEffects implements Effects {
 export const hostOf = (page: Page): ExtensionHost => {
   const { engine } = page;
   return {
-    state: () => engine.state,
-    self: () => engine.member,
-    limits: () => engine.limits,
-    features: () => engine.features,
-    isLive: () => engine.phase.kind === "live",
-    received: () => engine.received,
-    holds: (floor) => engine.grantOn(floor) !== undefined,
-    update: (item, asks) => engine.update(item, asks),
-    withdraw: (item) => engine.withdraw(item),
-    undecided: () => engine.outbox.all().flatMap(({ command }) => [...updatesIn(command)]),
+    ...seamOf(engine),
     command: () => {
       throw new Error("Commands are given by the world here.");
     },
-    volatile: (event, args, to) => engine.sendVolatile(event, args, to),
     send: (frame) => page.send([{ ...frame, session }]),
     keep: () => {
       throw new Error("The page's effects say where things are kept.");

@@ -28,6 +28,7 @@ import { Engine } from "./engine/engine.ts";
 import type { Extension, ExtensionHost } from "./engine/extension.ts";
 import { updatesIn } from "./engine/fork.ts";
 import type { Stored } from "./engine/outbox.ts";
+import { seamOf } from "./engine/seam.ts";
 import type { AnyEvents, Args, EventHandler, MemberView, Meta, Sending, SessionEvents } from "./events.ts";
 import { Floor, type FloorHost } from "./floor.ts";
 import { Handlers, isOwn } from "./handlers.ts";
@@ -393,18 +394,8 @@ export class Session<Events extends object = AnyEvents> {
   extend<E extends Extension>(make: (host: ExtensionHost) => E): E {
     const { engine } = this;
     const extension = make({
-      state: () => engine.state,
-      self: () => engine.member,
-      limits: () => engine.limits,
-      features: () => engine.features,
-      isLive: () => engine.phase.kind === "live",
-      received: () => engine.received,
-      holds: (floor) => engine.grantOn(floor) !== undefined,
-      update: (item, asks) => engine.update(item, asks),
-      withdraw: (item) => engine.withdraw(item),
-      undecided: () => updatesIn(engine.outbox.all()),
+      ...seamOf(engine),
       command: (command) => this.submit(command, 64),
-      volatile: (event, args, to) => engine.sendVolatile(event, args, to),
       send: (frame) => this.host.link.send([{ ...frame, session: sessionId(this.id) }]),
       keep: async (name) => (await this.kept).beside(name),
       warn: (error) => this.tell("warning", error),

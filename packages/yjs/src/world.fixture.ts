@@ -3,7 +3,7 @@
  * disks and the network do what a test says, and nothing else.
  */
 
-import { Engine, readRecord } from "@rostrum/client/internal";
+import { Engine, readRecord, seamOf } from "@rostrum/client/internal";
 import { type ClientFrame, documentEvent, type MemberId, RostrumError, type UpdateItem } from "@rostrum/protocol";
 import { Awareness } from "y-protocols/awareness";
 import type { DocBinding, DocOptions, Replaced } from "./binding.ts";
@@ -149,23 +149,10 @@ export class Page implements Guest {
     const { engine } = this;
     this.documents = new Documents(
       {
-        state: () => engine.state,
-        self: () => engine.member,
-        limits: () => engine.limits,
-        features: () => engine.features,
-        isLive: () => engine.phase.kind === "live",
-        received: () => engine.received,
-        holds: (floor) => engine.grantOn(floor) !== undefined,
-        update: (item) => engine.update(item),
-        withdraw: (item) => engine.withdraw(item),
-        undecided: () =>
-          engine.outbox
-            .all()
-            .flatMap(({ command }) => (command.type === "messages" ? (command.items as unknown as UpdateItem[]) : [])),
+        ...seamOf(engine),
         command: () => {
           throw new Error("not in this world");
         },
-        volatile: (event, args, to) => engine.sendVolatile(event, args, to),
         send: (frame) => {
           const whole = { ...frame, session } as ClientFrame;
           this.sent.push(whole);
