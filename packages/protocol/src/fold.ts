@@ -186,7 +186,7 @@ export const foldInto = (to: Folding, entry: Entry): void => {
     case "resynchronized": {
       to.sync = foldSync(to.sync, entry, to.config.sync.points);
       const back = documentsBack(to.documents, entry);
-      if (back !== undefined) to.documents = to.owned.documents = new Map(back);
+      if (back !== undefined) to.documents = to.owned.documents = back;
       return;
     }
     case "document-restored": {

@@ -4,7 +4,7 @@
  */
 
 import { RostrumError } from "./errors.ts";
-import { fromPayload } from "./payload.ts";
+import { fromPayload, isBinary } from "./payload.ts";
 
 /** Where in the frames the next `size` bytes belong. */
 export type Hole = readonly [size: number, ...path: readonly (string | number)[]];
@@ -18,9 +18,6 @@ export type Packet =
 const mostHoles = 10_000;
 const deepest = 64;
 
-const isBinary = (value: object): value is ArrayBuffer | ArrayBufferView =>
-  value instanceof ArrayBuffer || ArrayBuffer.isView(value);
-
 /** How many binaries there are, of two at most: more need not be known. */
 const count = (value: unknown): number => {
   if (typeof value !== "object" || value === null) return 0;
@@ -33,16 +30,11 @@ const count = (value: unknown): number => {
   return found;
 };
 
-const bytesOf = (value: ArrayBuffer | ArrayBufferView): Uint8Array =>
-  value instanceof ArrayBuffer
-    ? new Uint8Array(value)
-    : new Uint8Array(value.buffer as ArrayBuffer, value.byteOffset, value.byteLength);
-
 /** The value without its binaries; itself, if there are none. Frames are shared, so nothing is changed in place. */
 const hoist = (value: unknown, path: readonly (string | number)[], holes: Hole[], pieces: Uint8Array[]): unknown => {
   if (typeof value !== "object" || value === null) return value;
   if (isBinary(value)) {
-    const bytes = bytesOf(value);
+    const bytes = fromPayload(value) as Uint8Array;
     holes.push([bytes.byteLength, ...path]);
     pieces.push(bytes);
     return null;

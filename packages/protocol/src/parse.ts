@@ -11,7 +11,7 @@ import { configFault, type FloorChange, type Priority } from "./floors/config.ts
 import type { ClientFrame, Cursor, ReadFrame } from "./frame.ts";
 import { type MemberId, memberId, type SessionId, sessionId } from "./ids.ts";
 import type { Limits } from "./limits.ts";
-import { fromPayload, measure } from "./payload.ts";
+import { fromPayload, isBinary, measure } from "./payload.ts";
 import { toldEpochs } from "./sync/epoch.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -135,7 +135,7 @@ const update = (
 
 /** Binary that came, as `Uint8Array`; `undefined` for anything else, which may be nested as deep as it likes. */
 const binary = (value: unknown): Uint8Array | undefined =>
-  value instanceof ArrayBuffer || ArrayBuffer.isView(value) ? (fromPayload(value) as Uint8Array) : undefined;
+  isBinary(value) ? (fromPayload(value) as Uint8Array) : undefined;
 
 const member = (value: unknown): MemberId =>
   typeof value === "string" && value.length > 0 && value.length <= 64

@@ -11,7 +11,7 @@ const invalid = (what: string): never => {
 
 const tooDeep = (depth: number): never => invalid(`more than ${depth} levels of nesting (or a cycle)`);
 
-const isBinary = (value: object): value is ArrayBuffer | ArrayBufferView =>
+export const isBinary = (value: unknown): value is ArrayBuffer | ArrayBufferView =>
   value instanceof ArrayBuffer || ArrayBuffer.isView(value);
 
 /**

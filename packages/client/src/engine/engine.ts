@@ -7,7 +7,6 @@ import {
   type ClosedFrame,
   defaultLimits,
   documentIn,
-  documentOf,
   type EntriesFrame,
   type Entry,
   emptyState,
@@ -607,7 +606,7 @@ export class Engine {
     if (lost.length > 0) {
       // What an update was made on may be lost as well, and only its document knows when it can be sent.
       const updates = this.extension === undefined ? [] : updatesIn(lost);
-      const rest = updates.length === 0 ? lost : lost.filter((each) => updatesIn([each]).length === 0);
+      const rest = updates.length === 0 ? lost : lost.filter(({ command }) => documentIn(command) === undefined);
       this.shelf.lost(rest.map(({ seq }) => seq));
       this.outbox.takeBack(rest.map((message) => again(message, generation)));
       if (updates.length > 0) {
@@ -791,7 +790,7 @@ export class Engine {
     for (const { seq, command } of this.outbox.all()) {
       if (seq > confirmed) break;
       const error =
-        outcome.kind === "resumed" && this.gap === undefined && !isUpdate(command)
+        outcome.kind === "resumed" && this.gap === undefined && documentIn(command) === undefined
           ? new RostrumError("REFUSED", `Command ${seq} was refused; the reason was lost with the connection.`, { seq })
           : new RostrumError(
               "OUTCOME_UNKNOWN",
@@ -968,7 +967,7 @@ export class Engine {
       this.effects.refused(error, outgoing.command);
     };
     // An update's refusal is kept by its document, and that goes to the disk before this does.
-    if (kept && updatesIn([outgoing]).length === 0) this.untold.push(tell);
+    if (kept && documentIn(outgoing.command) === undefined) this.untold.push(tell);
     else tell();
   }
 
@@ -1155,9 +1154,6 @@ export class Engine {
     };
   }
 }
-
-const isUpdate = (command: MemberCommand): boolean =>
-  command.type === "messages" && documentOf(command.items[0]?.[0] ?? "") !== undefined;
 
 const noted = (): void => {};
 

@@ -3,7 +3,7 @@
  * back, so nothing before it has to be kept). Should the server lose them, they are sent again under the seqs they had.
  */
 
-import { documentOf, type MemberCommand, type Offset, type Seq } from "@rostrum/protocol";
+import { documentIn, type MemberCommand, type Offset, type Seq } from "@rostrum/protocol";
 
 export interface Unsecured {
   readonly seq: Seq;
@@ -13,8 +13,7 @@ export interface Unsecured {
 }
 
 /** Somebody's typing must not displace what was said: updates of documents are counted apart. */
-const isUpdate = ({ command }: Unsecured): boolean =>
-  command.type === "messages" && documentOf(command.items[0]?.[0] ?? "") !== undefined;
+const isUpdate = ({ command }: Unsecured): boolean => documentIn(command) !== undefined;
 
 export class Secured {
   private readonly open = new Map<Seq, Unsecured>();

@@ -3,6 +3,7 @@
  * knows which document it belongs to, who made it, and on which content.
  */
 
+import type { MemberCommand } from "../command.ts";
 import type { Entry, Item } from "../entry.ts";
 import type { Offset } from "../ids.ts";
 
@@ -32,9 +33,12 @@ export const isUpdate = (item: Item): item is UpdateItem => {
   );
 };
 
-/** The document whose updates an entry holds. The server never stores a run of several. */
-export const documentIn = (entry: Entry): string | undefined =>
-  entry.type === "messages" ? documentOf(entry.items[0]?.[0] ?? "") : undefined;
+/**
+ * The document whose updates an entry holds: the server never stores a run of several. Of a command: that of its first item, and in
+ * an outbox each has one.
+ */
+export const documentIn = (of: Entry | MemberCommand): string | undefined =>
+  of.type === "messages" ? documentOf(of.items[0]?.[0] ?? "") : undefined;
 
 /** The document begins anew at an offset, from the state that a document had at another. */
 export interface Beginning {

@@ -41,7 +41,7 @@ export const withRecord = (head: DocumentHead, { upTo, updates, bytes }: Documen
 export const documentsBack = (
   documents: ReadonlyMap<string, DocumentHead>,
   { kind, to, offset: at }: Resynchronized,
-): ReadonlyMap<string, DocumentHead> | undefined => {
+): Map<string, DocumentHead> | undefined => {
   if (kind === "set") return undefined;
   let back: Map<string, DocumentHead> | undefined;
   for (const [document, head] of documents) {

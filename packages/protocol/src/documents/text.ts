@@ -32,6 +32,7 @@ const itemFromText = (item: Item, fromText: FromText): Item => {
 /** Entries as they are sent. What one member wrote into one document without a word in between is one entry, as of its end. */
 export const entriesAsText = (frame: EntriesFrame, toText: ToText): EntriesFrame => {
   const { entries } = mapped(frame, (item) => itemAsText(item, toText));
+  if (entries === frame.entries) return frame;
   const joined: Entry[] = [];
   for (const entry of entries) {
     const before = joined.at(-1);
@@ -39,7 +40,7 @@ export const entriesAsText = (frame: EntriesFrame, toText: ToText): EntriesFrame
       joined[joined.length - 1] = { ...before, at: entry.at, items: [...before.items, ...entry.items] };
     else joined.push(entry);
   }
-  return joined.length === frame.entries.length && entries === frame.entries ? frame : { ...frame, entries: joined };
+  return { ...frame, entries: joined };
 };
 
 const continues = (before: Messages, entry: Messages): boolean => {
